@@ -1,0 +1,1 @@
+"""Planes to density and colour, and from there to surfaces and images."""

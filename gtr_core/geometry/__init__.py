@@ -1,0 +1,1 @@
+"""Cameras, rays and meshes as tensors: no weights, no files."""

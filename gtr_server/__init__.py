@@ -1,0 +1,1 @@
+"""The local model server: an HTTP skin around :mod:`gtr_core.pipeline`."""
