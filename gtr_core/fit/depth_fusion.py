@@ -1,0 +1,196 @@
+"""Depth images fused to one signed distance, without thickening thin walls.
+
+Every view tells the point-to-plane distance of its pixel; of these only the views close to the smallest count, a view
+that sees through a point makes it outside, and what no view has seen is inside, so that unseen parts close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from gtr_core.fit.depth_maps import backproject, distance_to, estimate_normals
+from gtr_core.fit.sdf_grid import (
+    Distance,
+    SdfGrid,
+    cells_of,
+    crossing_cells,
+    dense_grid,
+    dilate,
+    refine_grid,
+    spacing_of,
+)
+from gtr_core.geometry.cameras import Cameras
+from gtr_core.progress import Progress, no_progress
+
+TRUNCATION = 4.0
+"""Distances are cut off here, in cells."""
+_CHUNK = 1 << 16
+_OUTLINE_WEIGHT = 0.05
+"""Weight of a background pixel's distance beside the planes' cos^2."""
+_UNSEEN = -2.0
+"""Mark, in truncations, of a view that is hidden from a point or does not frame it."""
+
+
+def fuse_depth(
+    cameras: Cameras,
+    depth: Tensor,
+    normal: Tensor | None,
+    mask: Tensor,
+    resolution: int = 256,
+    progress: Progress = no_progress,
+) -> SdfGrid:
+    """Fuse V depth images.
+
+    Args:
+        cameras: of the images.
+        depth: (V, H, W) camera z in world units, 0 = nothing there.
+        normal: (V, H, W, 3) unit world normals; None = estimated from the depth.
+        mask: (V, H, W) in [0, 1]; where it is > 0.5 but the depth is 0, a view knows nothing.
+        resolution: nodes along an edge of the grid.
+        progress: called as stage "fuse".
+    """
+    progress("fuse", 0, 4)
+    surface = DepthSurface.build(cameras, depth, normal, mask)
+    samples = backproject(cameras, depth)[depth > 0]
+    progress("fuse", 1, 4)
+    sizes = [max(size, 16) for size in (resolution // 4, resolution // 2, resolution)]
+    grid = dense_grid(surface.distance(spacing_of(sizes[0])), sizes[0], device=depth.device)
+    for step, size in enumerate(sizes[1:]):
+        progress("fuse", 2 + step, 4)
+        active = cells_of(samples, grid.resolution)
+        active |= dilate(crossing_cells(grid.values)) if step == 0 else crossing_cells(grid.values)
+        grid = refine_grid(grid, surface.distance(spacing_of(size)), size, active)
+    progress("fuse", 4, 4)
+    return grid
+
+
+@dataclass(frozen=True)
+class DepthSurface:
+    """V depth images made ready for looking up distances.
+
+    Args:
+        cameras: of the images.
+        pixels: (V, H * W, 6) float32: plane normal, plane offset, cosine to the viewing ray, and the distance in
+            pixels to the nearest foreground pixel (0 on the foreground, where the plane holds).
+        blocks: (V, (H - 1) * (W - 1), 3) float32 of every 2 x 2 pixels: smallest and largest depth, outline distance.
+    """
+
+    cameras: Cameras
+    pixels: Tensor
+    blocks: Tensor
+
+    @classmethod
+    def build(cls, cameras: Cameras, depth: Tensor, normal: Tensor | None, mask: Tensor) -> DepthSurface:
+        """Prepare depth (V, H, W), normals (V, H, W, 3) or None, and the soft mask (V, H, W)."""
+        points = backproject(cameras, depth)
+        rays = normalize(cameras.positions[:, None, None] - points, dim=-1)
+        normal = _facing(cameras, depth, normal, rays)
+        seen = depth > 0
+        outline = distance_to(seen)
+        offset = (normal * points).sum(-1)
+        cosine = (normal * rays).sum(-1).clamp(min=0)
+        pixels = torch.cat([normal, torch.stack([offset, cosine, outline], dim=-1)], dim=-1)
+        unknown = (mask > 0.5) & (outline > 1.5)
+        known = torch.where(seen, depth, torch.full_like(depth, torch.inf)).masked_fill(unknown, 0)
+        nearest, farthest = _over_blocks(known, torch.minimum), _over_blocks(depth, torch.maximum)
+        blocks = torch.stack([nearest, farthest, _over_blocks(outline, torch.minimum)], dim=-1)
+        blocks[..., 2].masked_fill_(_over_blocks(unknown, torch.logical_or), 0)
+        return cls(cameras, pixels.flatten(1, 2), blocks.flatten(1, 2))
+
+    def distance(self, spacing: float) -> Distance:
+        """The fused distance for grids of this spacing (world units): (N, 3) points -> (N,)."""
+        truncation = TRUNCATION * spacing
+
+        def evaluate(points: Tensor) -> Tensor:
+            chunks = [self._fuse(chunk, truncation) for chunk in points.split(_CHUNK)]
+            return torch.cat(chunks) if chunks else points.new_zeros(0)
+
+        return evaluate
+
+    def _fuse(self, points: Tensor, truncation: float) -> Tensor:
+        projected = self.cameras.project(points)
+        told = [self._look_up(view, points, projected[view], truncation) for view in range(len(self.cameras))]
+        distances, weights = (torch.stack(parts) for parts in zip(*told, strict=True))
+        return combine(distances, weights, truncation)
+
+    def _look_up(self, view: int, points: Tensor, projected: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
+        """What one view tells about points (N, 3): distance (N,) and weight (N,)."""
+        height, width = self.cameras.height, self.cameras.width
+        u, v, z = projected[:, 0] - 0.5, projected[:, 1] - 0.5, projected[:, 2]
+        framed = (u > -0.5) & (v > -0.5) & (u < width - 0.5) & (v < height - 0.5) & (z > 0)
+        column = u.nan_to_num().clamp(0, width - 1.001).floor()
+        row = v.nan_to_num().clamp(0, height - 1.001).floor()
+        block = (row * (width - 1) + column).long()
+        nearest, farthest, outline = self.blocks[view].index_select(0, block).unbind(-1)
+        pixel_size = z / self.cameras.intrinsics[view, 0]
+        behind = z > farthest + truncation
+        distance = torch.where(behind, _UNSEEN * truncation, nearest - z)
+        empty = outline > 0
+        distance = torch.where(empty, outline * pixel_size, distance).clamp(max=truncation)
+        distance = torch.where(framed, distance, _UNSEEN * truncation)
+        weight = torch.full_like(distance, _OUTLINE_WEIGHT)
+        close = (framed & ~empty & ~behind & (z > nearest - truncation)).nonzero().squeeze(-1)
+        corner = (row * width + column).long()[close]
+        fraction = torch.stack([u[close] - column[close], v[close] - row[close]], dim=-1).clamp(0, 1)
+        planes = self._planes(view, points[close], corner, fraction, pixel_size[close], truncation)
+        distance[close], weight[close] = planes
+        return distance, weight
+
+    def _planes(
+        self, view: int, points: Tensor, corner: Tensor, fraction: Tensor, pixel_size: Tensor, truncation: float
+    ) -> tuple[Tensor, Tensor]:
+        """Distance (N,) to the planes of the 2 x 2 pixels at ``corner`` (N,), and cos^2 (N,).
+
+        Bilinear where the four agree; else the most inside, so that nothing is lost beside an edge.
+        """
+        width = self.cameras.width
+        four = corner[:, None] + torch.tensor([0, 1, width, width + 1], device=corner.device)
+        pixels = self.pixels[view].index_select(0, four.reshape(-1)).reshape(-1, 4, 6)
+        distance = (pixels[..., :3] @ points[:, :, None]).squeeze(-1) - pixels[..., 3]
+        cosine, outline = pixels[..., 4], pixels[..., 5]
+        distance = torch.where(outline > 0, outline * pixel_size[:, None], distance)
+        x, y = fraction[:, 0], fraction[:, 1]
+        share = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=-1)
+        lowest, which = distance.min(-1)
+        agree = distance.amax(-1) - lowest < truncation / 4
+        mean = (share * distance).sum(-1)
+        cosine = torch.where(agree, (share * cosine).sum(-1), cosine.gather(1, which[:, None]).squeeze(1))
+        distance = torch.where(agree, mean, lowest)
+        return distance.clamp(-truncation, truncation), cosine.square() + 1e-3
+
+
+def combine(distances: Tensor, weights: Tensor, truncation: float) -> Tensor:
+    """One distance (N,) out of what V views tell: distances and weights (V, N); below -truncation a view knows nothing.
+
+    The weighted mean of the views within truncation / 4 of the smallest size; outside whenever a view sees through.
+    """
+    knows = distances >= -truncation
+    size = torch.where(knows, distances.abs(), torch.full_like(distances, 2 * truncation))
+    smallest = size.amin(0)
+    near = knows & (size <= smallest + truncation / 4)
+    share = weights * near
+    mean = (share * distances).sum(0) / share.sum(0).clamp(min=1e-12)
+    sees_through = torch.where(knows, distances, torch.full_like(distances, -torch.inf)).amax(0) > truncation / 4
+    mean = torch.where(sees_through & (mean <= 0), smallest.clamp(min=1e-3 * truncation), mean)
+    return torch.where(knows.any(0), mean, torch.full_like(mean, -truncation))
+
+
+def _facing(cameras: Cameras, depth: Tensor, normal: Tensor | None, rays: Tensor) -> Tensor:
+    """Given normals turned towards the camera; estimated ones where none is given."""
+    if normal is None:
+        return estimate_normals(cameras, depth)
+    missing = (normal.abs().amax(-1) < 1e-6) & (depth > 0)
+    if bool(missing.any()):
+        normal = torch.where(missing[..., None], estimate_normals(cameras, depth), normal)
+    return torch.where((normal * rays).sum(-1, keepdim=True) < 0, -normal, normal)
+
+
+def _over_blocks(image: Tensor, combine_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Combine every 2 x 2 pixels of images (V, H, W): (V, H - 1, W - 1)."""
+    rows = combine_two(image[:, 1:], image[:, :-1])
+    return combine_two(rows[:, :, 1:], rows[:, :, :-1])
