@@ -1,0 +1,1 @@
+"""Files: pictures with cameras in, meshes out."""

@@ -1,0 +1,163 @@
+"""From a picture to a picture with transparent background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from gtr_core.errors import ErrorCode, GtrError
+
+Array = NDArray[Any]
+
+OPAQUE = 0.999
+"""Alpha from here on counts as opaque."""
+MIN_BORDER_SHARE = 0.25
+"""Least share of the border that must show the key colour, else the background is not plain."""
+_WINDOW = 7
+"""Side in pixels of the window in which the object's own colour is looked for behind a mixed edge pixel."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """How to tell the object from what is behind it.
+
+    Args:
+        mode: ``alpha`` takes the alpha channel, ``key`` removes a plain colour, ``auto`` takes alpha where there is
+            some and a plain colour otherwise.
+        color: the plain colour, sRGB in [0, 1]; None takes it from the border of the picture.
+        tolerance: largest Euclidean distance in sRGB from the plain colour that is still background, in (0, 1).
+    """
+
+    mode: Literal["auto", "alpha", "key"] = "auto"
+    color: tuple[float, float, float] | None = None
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", "alpha", "key"):
+            raise GtrError(ErrorCode.BAD_INPUT, f"There is no background mode {self.mode}.", "Use auto, alpha or key.")
+        if not 0 < self.tolerance < 1:
+            raise GtrError(ErrorCode.BAD_INPUT, f"A tolerance of {self.tolerance} is not between 0 and 1.", "Try 0.1.")
+        if self.color is not None and not (len(self.color) == 3 and all(0 <= c <= 1 for c in self.color)):
+            raise GtrError(ErrorCode.BAD_INPUT, f"{self.color} is not an sRGB colour.", "Give three numbers in 0..1.")
+
+
+def foreground(image: Tensor, background: Background, *, index: int = 0) -> Tensor:
+    """Give a picture a transparent background.
+
+    A plain background is flooded from the border, so parts of the object that have its colour stay as long as no
+    way leads to them from outside. Edge pixels, mixtures of object and background, get the share of the object as
+    alpha and the object's own colour.
+
+    Args:
+        image: (H, W, 3 or 4) sRGB in [0, 1], straight alpha.
+        background: how to find it.
+        index: of the view (from 0), for the error.
+
+    Returns:
+        (H, W, 4) in [0, 1], straight alpha.
+
+    Raises:
+        GtrError: ``no_alpha`` when alpha is asked for or no plain background is found; ``empty_mask``.
+    """
+    transparent = image.shape[-1] == 4 and bool((image[..., 3] < OPAQUE).any())
+    if background.mode == "alpha" and not transparent:
+        raise GtrError(
+            ErrorCode.NO_ALPHA,
+            f"Image {index + 1} has no transparent background.",
+            "Remove its background first, or choose a key colour.",
+            view=index,
+        )
+    if transparent and background.mode != "key":
+        result = image
+    else:
+        result = _remove_key_color(_over_white(image), background, index)
+    if not bool((result[..., 3] > 0.5).any()):
+        raise GtrError(
+            ErrorCode.EMPTY_MASK,
+            f"Nothing is left of image {index + 1} without its background.",
+            "Check its transparency, the key colour and the tolerance.",
+            view=index,
+        )
+    return result
+
+
+def _over_white(image: Tensor) -> Tensor:
+    if image.shape[-1] == 3:
+        return image
+    return image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
+
+
+def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor:
+    pixels = rgb.detach().cpu().double().numpy()
+    key = np.array(background.color) if background.color is not None else _border_color(pixels)
+    like_key = np.linalg.norm(pixels - key, axis=-1) <= background.tolerance
+    border = _border(like_key)
+    if background.color is None and border.mean() < MIN_BORDER_SHARE:
+        raise GtrError(
+            ErrorCode.NO_ALPHA,
+            f"Image {index + 1} has neither transparency nor a plain background.",
+            "Remove its background first, or give the key colour.",
+            view=index,
+        )
+    outside = _connected_to_border(like_key)
+    color, alpha = _soften_edge(pixels, ~outside, key)
+    result = np.concatenate([color, alpha[..., None]], axis=-1)
+    return torch.from_numpy(result).to(rgb)
+
+
+def _border(image: Array) -> Array:
+    """(P, ...) pixels of the outermost rows and columns."""
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+
+
+def _border_color(pixels: Array) -> Array:
+    """(3,) mean of the most frequent colours of the border, so that an object that touches it does no harm."""
+    border = _border(pixels)
+    bins = (border * 7.999).astype(np.int64) @ np.array([64, 8, 1])
+    center = np.median(border[bins == np.bincount(bins).argmax()], axis=0)
+    near = np.linalg.norm(border - center, axis=-1) <= 0.1
+    return np.asarray(border[near].mean(axis=0))
+
+
+def _connected_to_border(candidates: Array) -> Array:
+    """Candidate pixels that a 4-connected way of candidates joins to the border."""
+    labels, _ = ndimage.label(candidates)
+    outside = np.unique(_border(labels))
+    return np.isin(labels, outside[outside > 0])
+
+
+def _soften_edge(pixels: Array, inside: Array, key: Array) -> tuple[Array, Array]:
+    """Alpha and own colour of the pixels on both sides of the outline.
+
+    A pixel on the outline is taken for ``alpha * object + (1 - alpha) * key``; the object's colour there is the mean
+    of the surely inner pixels around. Where there are none (hair-thin parts) the hard mask stays.
+    """
+    square = np.ones((3, 3), dtype=bool)
+    # Beyond the picture the object goes on: its edge is no outline.
+    inner = ndimage.binary_erosion(inside, square, border_value=1)
+    edge = ndimage.binary_dilation(inside, square) & ~inner
+    weight = ndimage.uniform_filter(inner.astype(float), _WINDOW)
+    known = edge & (weight > 0.5 / _WINDOW**2)
+    own = np.stack(
+        [ndimage.uniform_filter(pixels[..., c] * inner, _WINDOW) / np.maximum(weight, 1e-9) for c in range(3)], -1
+    )
+    step = own - key
+    contrast = (step * step).sum(-1)
+    known &= contrast > 1e-3
+    alpha = inside.astype(float)
+    mixed = ((pixels - key) * step).sum(-1) / np.maximum(contrast, 1e-9)
+    alpha[known] = np.clip(mixed[known], 0, 1)
+    color = pixels.copy()
+    part = known & (alpha > 0) & (alpha < 1)
+    share = alpha[part][:, None]
+    unmixed = (pixels[part] - (1 - share) * key) / np.maximum(share, 1e-9)
+    # Dividing by a small share magnifies noise: fade to the neighbours' colour there.
+    color[part] = np.clip(share * unmixed + (1 - share) * own[part], 0, 1)
+    color[known & (alpha <= 0)] = own[known & (alpha <= 0)]
+    return color, alpha
