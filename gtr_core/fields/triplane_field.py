@@ -1,0 +1,67 @@
+"""The field of the learned model: three planes and two small networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from gtr_core.fields.decoder import color_from_raw, density_from_raw
+from gtr_core.fields.triplane import sample_planes
+
+CHUNK = 1 << 16
+"""Points evaluated at a time when no gradient is wanted; bounds the memory for the features."""
+
+
+@dataclass(frozen=True)
+class TriplaneField:
+    """Implements :class:`gtr_core.fields.field.Field` (paper section 3.1).
+
+    Density and colour read planes of their own once the texture was refined: geometry always comes from the planes
+    that the model made.
+
+    Args:
+        planes: (3, C, R, R) float32 that the colour reads.
+        density_mlp: (N, 3C) -> (N, 1) raw density.
+        color_mlp: (N, 3C) -> (N, 3) raw colour.
+        geometry_planes: (3, C, R, R) that the density reads; None while they are the same as ``planes``.
+    """
+
+    planes: Tensor
+    density_mlp: nn.Module
+    color_mlp: nn.Module
+    geometry_planes: Tensor | None = None
+
+    def density(self, points: Tensor) -> Tensor:
+        """(N, 3) world points -> (N, 1) density >= 0."""
+        planes = self.planes if self.geometry_planes is None else self.geometry_planes
+        return _in_chunks(lambda part: density_from_raw(self.density_mlp(sample_planes(planes, part))), points)
+
+    def color(self, points: Tensor) -> Tensor:
+        """(N, 3) world points -> (N, 3) sRGB in [0, 1]."""
+        return _in_chunks(
+            lambda part: self.shade(self.color_mlp(sample_planes(self.planes, part)), None).clamp(0, 1), points
+        )
+
+    def base_color(self, points: Tensor) -> Tensor | None:
+        """Nothing is known of the colour without the planes."""
+        del points
+        return None
+
+    def shade(self, raw: Tensor, base: Tensor | None) -> Tensor:
+        """Raw colour (N, 3) -> (N, 3) sRGB, not clamped."""
+        del base
+        return color_from_raw(raw)
+
+    def with_texture(self, planes: Tensor, color_mlp: nn.Module) -> TriplaneField:
+        """The same geometry with other colours."""
+        geometry = self.planes if self.geometry_planes is None else self.geometry_planes
+        return replace(self, planes=planes, color_mlp=color_mlp, geometry_planes=geometry)
+
+
+def _in_chunks(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    if len(points) == 0 or torch.is_grad_enabled():
+        return function(points)
+    return torch.cat([function(part) for part in torch.split(points, CHUNK)])
