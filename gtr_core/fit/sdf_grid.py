@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate, max_pool3d
 
-from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.geometry.marching_cubes import marching_cubes
 from gtr_core.geometry.mesh import Mesh
 
 Distance = Callable[[Tensor], Tensor]
@@ -66,15 +66,7 @@ class SdfGrid:
         Raises:
             GtrError: ``empty_reconstruction`` when the grid has no inside.
         """
-        from gtr_core.geometry.marching_cubes import marching_cubes
-
         vertices, faces = marching_cubes(self.values)
-        if len(faces) == 0:
-            raise GtrError(
-                ErrorCode.EMPTY_RECONSTRUCTION,
-                "The views leave nothing of the object: no point lies inside all of them.",
-                "Check that the images and the cameras belong together and stand in the same order.",
-            )
         return Mesh(vertices, faces)
 
 

@@ -1,0 +1,1 @@
+"""How close a result comes to the truth: images and shapes."""
