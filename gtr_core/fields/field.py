@@ -17,10 +17,15 @@ class Field(Protocol):
     the learned model, the projected input pixels for ``fit``.
     """
 
-    planes: Tensor
-    """(3, C, R, R) float32: XY, XZ, YZ."""
-    color_mlp: nn.Module
-    """(N, 3C) features -> (N, 3) raw colour; feature = channel * 3 + plane."""
+    @property
+    def planes(self) -> Tensor:
+        """(3, C, R, R) float32: XY, XZ, YZ."""
+        ...
+
+    @property
+    def color_mlp(self) -> nn.Module:
+        """(N, 3C) features -> (N, 3) raw colour; feature = channel * 3 + plane."""
+        ...
 
     def density(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, 1) density >= 0; the surface is the level 10."""

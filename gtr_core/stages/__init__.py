@@ -1,0 +1,1 @@
+"""Stages of the method that change weights or planes."""

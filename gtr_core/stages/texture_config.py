@@ -1,0 +1,108 @@
+"""The settings of texture refinement (paper section 3.3), by preset."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TextureConfig:
+    """How the planes and the colour network are pulled towards the input images.
+
+    Args:
+        loss: mean absolute (``l1``) or mean squared (``l2``) difference over pixels and channels.
+        planes_lr: learning rate of the planes, the same in every step.
+        planes_weight_decay: of the planes; above 0 it also fades texels that no image touches.
+        color_mlp_lr: highest learning rate of the colour network.
+        color_mlp_weight_decay: of its weights, never of its biases.
+        warmup_steps: steps over which the network's rate rises from 0; the first step has rate 0.
+        schedule_steps: step at which the network's rate has fallen to its floor along a cosine; 0 keeps it constant.
+        schedule_floor: last rate as a share of ``color_mlp_lr``.
+        betas: of AdamW.
+        max_gradient_norm: the network's gradient is scaled down to this norm; 0 leaves it.
+        supersample: samples per pixel along each axis; the colours are averaged over them.
+        background: grey value where no surface is hit.
+        inner_pixels_only: leave out pixels at outlines and on surfaces seen at a grazing angle: their colour is a
+            mixture.
+        pixels_per_step: random pixels in each step; 0 takes all of them in every step.
+        pool_pixels: pixels that ``pool_steps`` steps draw from, so that what is known of the surface points has to be
+            computed for so many only; 0 takes all pixels.
+        pool_steps: steps after which another pool is drawn.
+        held_out: share of the image blocks that is not learned from but tells whether the texture improves; with it
+            the best texture met is returned, never one that is worse than the start. 0 returns the last.
+        check_every: steps between two looks at the held-out blocks.
+    """
+
+    loss: Literal["l1", "l2"]
+    planes_lr: float
+    planes_weight_decay: float
+    color_mlp_lr: float
+    color_mlp_weight_decay: float
+    warmup_steps: int = 0
+    schedule_steps: int = 0
+    schedule_floor: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    max_gradient_norm: float = 0.0
+    supersample: int = 1
+    background: float = 1.0
+    inner_pixels_only: bool = False
+    pixels_per_step: int = 0
+    pool_pixels: int = 0
+    pool_steps: int = 40
+    held_out: float = 0.0
+    check_every: int = 5
+
+    def color_mlp_rate(self, step: int) -> float:
+        """Learning rate of the colour network in step ``step``, counted from 0."""
+        if step < self.warmup_steps:
+            return self.color_mlp_lr * step / self.warmup_steps
+        if self.schedule_steps == 0:
+            return self.color_mlp_lr
+        share = min((step - self.warmup_steps) / (self.schedule_steps - self.warmup_steps), 1.0)
+        cosine = (1 + math.cos(math.pi * share)) / 2
+        return self.color_mlp_lr * (self.schedule_floor + (1 - self.schedule_floor) * cosine)
+
+
+RELEASE = TextureConfig(
+    loss="l1",
+    planes_lr=0.15,
+    planes_weight_decay=0.05,
+    color_mlp_lr=1e-4,
+    color_mlp_weight_decay=0.05,
+    warmup_steps=1,
+    schedule_steps=500,
+    max_gradient_norm=1.0,
+    supersample=2,
+)
+"""What the released GTR does: drawn at twice the image size, every pixel counts, white background."""
+
+PAPER = TextureConfig(
+    loss="l2",
+    planes_lr=0.15,
+    planes_weight_decay=0.05,
+    color_mlp_lr=1e-4,
+    color_mlp_weight_decay=0.05,
+    warmup_steps=1,
+    schedule_steps=500,
+    max_gradient_norm=1.0,
+    supersample=2,
+)
+"""As :data:`RELEASE` with the paper's squared loss (equation 4)."""
+
+FIT = TextureConfig(
+    loss="l1",
+    planes_lr=0.01,
+    planes_weight_decay=0.0,
+    color_mlp_lr=2e-3,
+    color_mlp_weight_decay=0.0,
+    inner_pixels_only=True,
+    pixels_per_step=1 << 15,
+    pool_pixels=1 << 18,
+    held_out=0.06,
+)
+"""For the preset ``fit``: a small residual on colours that are nearly right; few pixels a step, the best is kept."""
+
+TEXTURE_CONFIGS = {"release": RELEASE, "paper": PAPER, "fit": FIT}
+"""The settings by name."""
