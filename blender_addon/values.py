@@ -165,6 +165,7 @@ class Progress:
         done: steps done, when the stage counts steps (else 0).
         total: steps of the stage (else 0).
         text: ready to show ("Refine 21/50").
+        overall: of the whole server job, 0..1, as far as the server knows.
     """
 
     kind: ClassVar[str] = "progress"
@@ -174,6 +175,7 @@ class Progress:
     done: int = 0
     total: int = 0
     text: str = ""
+    overall: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,9 @@ class Failed:
         code: row of messages.py.
         text: the sentence for the panel, filled in.
         details: full text for log and clipboard.
-        button: label of the button, empty when there is none.
-        fix: id of the action behind the button, empty when there is none.
+        button: label of the first button, empty when there is none.
+        fix: id of the action behind the first button (messages.py), empty when there is none.
+        buttons: all buttons (label, action id); a few errors have two ("Wait", "Restart").
         view: index of the image at fault, or None.
         mesh_kept: the mesh came before the failure and stays (only the refinement failed).
         job_id: the job that failed, when the server knew one.
@@ -256,6 +259,7 @@ class Failed:
     view: int | None = None
     mesh_kept: bool = False
     job_id: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

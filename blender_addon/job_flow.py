@@ -1,0 +1,260 @@
+"""What each request does, step by step, on the worker thread: read it from the top like a recipe."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import job_requests as tasks
+from .client import COLORS_LIMIT, MASK_LIMIT, MESH_LIMIT, GtrClient, Preview
+from .errors import ClientError, Interrupted
+from .job_follow import JobFollower, progress_text
+from .packages import numpy
+from .results import check_mask, read_colors, read_mesh
+from .values import ColorsReady, Event, Finished, MasksReady, MeshReady, PreviewMesh, Progress
+
+if TYPE_CHECKING:
+    from .server_link import ServerLink
+    from .values import Background, RefineOptions
+
+_UPLOAD_ROUNDS = 3
+
+
+class JobFlow:
+    """Runs one request from its first byte to its last event.
+
+    Args:
+        link: the server.
+        emit: takes events.
+        run_controls: runs what the panel asked of the server meanwhile.
+    """
+
+    def __init__(self, link: ServerLink, emit: Callable[[Event], None], run_controls: Callable[[], None]) -> None:
+        self._link = link
+        self._emit = emit
+        self._run_controls = run_controls
+
+    def run(self, request: tasks.Request) -> None:
+        """Do what the request asks; the last event is ``Finished``.
+
+        Raises:
+            ClientError, MissingPackages: why it could not be done.
+            Interrupted: it was cancelled.
+        """
+        began = time.monotonic()
+        _check_cancel(request)
+        self._progress(request, "start")
+        client = self._link.ensure()
+        follower = JobFollower(self._link, client, request, self._emit, self._run_controls)
+        try:
+            self._dispatch(follower, request)
+        except ClientError as error:
+            if error.code in ("server_off", "server_stopped", "no_response"):
+                # It was there when we began. Say so, and let the server line follow.
+                self._link.refresh()
+                if error.code == "server_off":
+                    raise ClientError("server_stopped", details=error.details) from error
+            raise _name_image(error, request) from error
+        stopped = request.finish.is_set()
+        self._emit(Finished(request.handle, time.monotonic() - began, stopped_early=stopped))
+
+    def _dispatch(self, follower: JobFollower, request: tasks.Request) -> None:
+        task = request.task
+        if isinstance(task, tasks.Reconstruct):
+            self._reconstruct(follower, request, task)
+        elif isinstance(task, tasks.Refine):
+            self._refine(follower, request, task.job_id, task.options, None)
+        elif isinstance(task, tasks.Recolour):
+            self._recolour(follower, request, task)
+        elif isinstance(task, tasks.Masks):
+            self._masks(follower, request, task)
+        else:
+            request.job_id = task.job_id
+            self._fetch_mesh(follower, request, refining=False)
+
+    # --- the recipes ------------------------------------------------------------------------------------------------
+
+    def _reconstruct(self, follower: JobFollower, request: tasks.Request, task: tasks.Reconstruct) -> None:
+        vertex_count = None
+        if not request.mesh_job:
+            blobs = [blob for view in task.views for blob in _blobs(view)]
+            digests = self._send(follower.client, request, blobs)
+            body = _reconstruct_body(task, digests)
+            request.job_id = self._submit(
+                follower, request, blobs, lambda client: client.submit(body, f"{request.key}-reconstruct")
+            )
+            vertex_count = self._fetch_mesh(follower, request, refining=task.refine is not None)
+            request.mesh_job = request.job_id
+        if task.refine is not None and not request.finish.is_set():
+            self._refine(follower, request, request.mesh_job, task.refine, vertex_count)
+
+    def _fetch_mesh(self, follower: JobFollower, request: tasks.Request, *, refining: bool) -> int:
+        def show(preview: Preview, _step: int) -> None:
+            if preview.kind == "mesh":
+                self._emit(PreviewMesh(request.handle, read_mesh(preview.data)))
+
+        job = follower.follow(request.job_id, show)
+        self._progress(request, "fetch")
+        mesh = read_mesh(follower.client.artifact(request.job_id, "mesh.npz", MESH_LIMIT))
+        _check_cancel(request)
+        notes = job.get("notes")
+        stats = job.get("stats")
+        self._emit(
+            MeshReady(
+                request.handle,
+                mesh,
+                request.job_id,
+                tuple(str(note)[:500] for note in notes[:20]) if isinstance(notes, list) else (),
+                stats if isinstance(stats, dict) else {},
+                refining,
+            )
+        )
+        return len(mesh.vertices)
+
+    def _refine(
+        self,
+        follower: JobFollower,
+        request: tasks.Request,
+        parent: str,
+        options: RefineOptions,
+        vertex_count: int | None,
+    ) -> None:
+        def show(preview: Preview, step: int) -> None:
+            if preview.kind == "colors":
+                colors = read_colors(preview.data, vertex_count)
+                self._emit(ColorsReady(request.handle, colors, step, False, request.job_id))
+
+        _check_cancel(request)
+        body = _refine_body(options)
+        request.job_id = follower.client.refine(parent, body, f"{request.key}-refine")
+        job = follower.follow(request.job_id, show)
+        colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), vertex_count)
+        stats = job.get("stats")
+        steps = stats.get("steps") if isinstance(stats, dict) else None
+        done = steps if isinstance(steps, int) else options.steps
+        self._emit(ColorsReady(request.handle, colors, done, True, request.job_id))
+
+    def _recolour(self, follower: JobFollower, request: tasks.Request, task: tasks.Recolour) -> None:
+        blob = _npy(task.points)
+        (digest,) = self._send(follower.client, request, [blob])
+        request.job_id = self._submit(
+            follower, request, [blob], lambda client: client.recolour(task.job_id, digest, f"{request.key}-recolour")
+        )
+        follower.follow(request.job_id)
+        colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), len(task.points))
+        self._emit(ColorsReady(request.handle, colors, 0, True, request.job_id))
+
+    def _masks(self, follower: JobFollower, request: tasks.Request, task: tasks.Masks) -> None:
+        blobs = list(task.images)
+        digests = self._send(follower.client, request, blobs)
+        body = {"images": [{"blob": digest} for digest in digests], "background": _background(task.background)}
+        request.job_id = self._submit(
+            follower, request, blobs, lambda client: client.masks(body, f"{request.key}-masks")
+        )
+        follower.follow(request.job_id)
+        names = [f"mask_{index:03d}.png" for index in range(len(blobs))]
+        masks = [check_mask(follower.client.artifact(request.job_id, name, MASK_LIMIT)) for name in names]
+        self._emit(MasksReady(request.handle, tuple(masks)))
+
+    # --- their steps ------------------------------------------------------------------------------------------------
+
+    def _send(self, client: GtrClient, request: tasks.Request, blobs: list[bytes]) -> list[str]:
+        digests = []
+        for index, blob in enumerate(blobs):
+            _check_cancel(request)
+            self._run_controls()
+            self._progress(request, "send", index, len(blobs))
+            digests.append(client.upload(blob))
+        return digests
+
+    def _submit(
+        self,
+        follower: JobFollower,
+        request: tasks.Request,
+        blobs: list[bytes],
+        post: Callable[[GtrClient], str],
+    ) -> str:
+        self._progress(request, "wait")
+        for attempt in range(_UPLOAD_ROUNDS):
+            _check_cancel(request)
+            try:
+                return post(follower.client)
+            except ClientError as error:
+                # The server threw old blobs away between upload and submission.
+                if error.code != "missing_blobs" or attempt == _UPLOAD_ROUNDS - 1:
+                    raise
+                self._send(follower.client, request, blobs)
+        raise AssertionError("the last round returns or raises")
+
+    def _progress(self, request: tasks.Request, stage: str, done: int = 0, total: int = 0) -> None:
+        fraction = done / total if total else 0.0
+        self._emit(Progress(request.handle, stage, fraction, done, total, progress_text(stage, done, total)))
+
+
+def _check_cancel(request: tasks.Request) -> None:
+    if request.cancel.is_set():
+        raise Interrupted
+
+
+def _blobs(view: Any) -> list[bytes]:
+    return [blob for blob in (view.png, view.mask_png, view.depth_npy, view.normal_npy) if blob is not None]
+
+
+def _reconstruct_body(task: tasks.Reconstruct, digests: list[str]) -> dict[str, Any]:
+    rest = iter(digests)
+    images = []
+    for view in task.views:
+        camera = {"K": view.K, "world_to_camera": view.world_to_camera, "convention": "opencv"}
+        image: dict[str, Any] = {"blob": next(rest), "camera": camera}
+        for name, blob in (
+            ("mask_blob", view.mask_png), ("depth_blob", view.depth_npy), ("normal_blob", view.normal_npy)
+        ):  # fmt: skip
+            if blob is not None:
+                image[name] = next(rest)
+        images.append(image)
+    options = task.options
+    return {
+        "model": options.model,
+        "images": images,
+        "options": {
+            "grid_resolution": options.grid_resolution,
+            "face_limit": options.face_limit,
+            "seed": options.seed,
+            "background": _background(options.background),
+        },
+    }
+
+
+def _refine_body(options: RefineOptions) -> dict[str, Any]:
+    body: dict[str, Any] = {"steps": options.steps, "strength": options.strength, "seed": options.seed}
+    return {**body, "views": list(options.views)} if options.views is not None else body
+
+
+def _background(background: Background) -> dict[str, Any]:
+    body: dict[str, Any] = {"mode": background.mode}
+    if background.color is not None:
+        body["color"] = list(background.color)
+    if background.tolerance is not None:
+        body["tolerance"] = background.tolerance
+    return body
+
+
+def _npy(points: Any) -> bytes:
+    np = numpy()
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(points, dtype="<f4"), allow_pickle=False)
+    return file.getvalue()
+
+
+def _name_image(error: ClientError, request: tasks.Request) -> ClientError:
+    """The same error with the name of the image at fault: the user knows names, not indices."""
+    task = request.task
+    if error.view is None or not isinstance(task, tasks.Reconstruct) or error.view >= len(task.views):
+        return error
+    name = task.views[error.view].name
+    error.values.setdefault("name", f"image {error.view + 1} ({name})")
+    if error.text and name not in error.text:
+        error.text = f"{name}: {error.text}"
+    return error

@@ -1,0 +1,259 @@
+"""One worker thread between Blender and the server: requests go in, events come out. No bpy here.
+
+The main thread calls ``submit_*``, ``cancel``, ``finish`` and ``poll``; none of them waits for the network.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import job_requests as tasks
+from .errors import ClientError, Interrupted
+from .job_flow import JobFlow
+from .messages import failure
+from .packages import MissingPackages
+from .server_link import ServerLink
+from .values import Cancelled, Event, Failed, Finished, Handle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .values import Background, CapturedView, ReconstructOptions, RefineOptions, ServerSettings
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+"""The idle thread wakes this often to renew its lease and look after the server."""
+KEPT_REQUESTS = 8
+"""Requests that ended are kept for ``resubmit``; older ones (and their images) are dropped."""
+_RESUMABLE = frozenset({"no_response", "server_stopped", "server_off"})
+"""After these the server may still have the job, so a resubmission asks for the same one."""
+
+Command = Callable[[], None]
+
+
+class JobRunner:
+    """Runs requests one after the other on a thread of its own.
+
+    Every request ends with exactly one of ``Finished``, ``Failed`` or ``Cancelled``.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._requests: dict[Handle, tasks.Request] = {}
+        self._failed_with: dict[Handle, str] = {}
+        self._active: set[Handle] = set()
+        self._numbers = itertools.count(1)
+        self._stop = threading.Event()
+        self._running: tasks.Request | None = None
+        self._controls: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._link = ServerLink(settings, self._events.put, self._stop)
+        self._flow = JobFlow(self._link, self._events.put, self._run_waiting_controls)
+        self._thread: threading.Thread | None = None
+
+    # --- requests: each returns at once -----------------------------------------------------------------------------
+
+    def submit_reconstruct(
+        self, views: list[CapturedView], options: ReconstructOptions, refine: RefineOptions | None = None
+    ) -> Handle:
+        """Views to a mesh; with ``refine`` the texture is refined by a child job and arrives as colours."""
+        return self._submit(tasks.Reconstruct(tuple(views), options, refine))
+
+    def submit_refine(self, job_id: str, options: RefineOptions) -> Handle:
+        """Refine the texture of a succeeded job further: ``ColorsReady`` while it runs, the last one final."""
+        return self._submit(tasks.Refine(job_id, options))
+
+    def submit_recolour(self, job_id: str, points: NDArray[np.float32]) -> Handle:
+        """Colours of the job's field at points (N,3) float32, GTR world: one final ``ColorsReady``, same order."""
+        return self._submit(tasks.Recolour(job_id, points))
+
+    def submit_masks(self, images: list[bytes], background: Background) -> Handle:
+        """Foreground masks of image files: one ``MasksReady``."""
+        return self._submit(tasks.Masks(tuple(images), background))
+
+    def submit_attach(self, job_id: str) -> Handle:
+        """Follow a reconstruct job of an earlier Blender session: ``MeshReady`` when it has succeeded."""
+        return self._submit(tasks.Attach(job_id))
+
+    def resubmit(self, handle: Handle) -> Handle:
+        """Run a request again that failed; images that the server has are not sent again.
+
+        Raises:
+            KeyError: the request is not kept (only the last few are).
+        """
+        same_job = self._failed_with.get(handle, "") in _RESUMABLE
+        return self._enqueue(self._requests[handle].again(self._new_handle(), same_job=same_job))
+
+    def can_resubmit(self, handle: Handle) -> bool:
+        """Whether ``resubmit`` knows the request."""
+        return handle in self._requests
+
+    def cancel(self, handle: Handle) -> None:
+        """Ask for the end of a request; ``Cancelled`` confirms (or it finishes, if it was already done)."""
+        if handle in self._requests:
+            self._requests[handle].cancel.set()
+            self._link.wake()
+
+    def finish(self, handle: Handle) -> None:
+        """Stop a refinement after its current step: it finishes with the colours that it has."""
+        if handle in self._requests:
+            self._requests[handle].finish.set()
+            self._link.wake()
+
+    @property
+    def active(self) -> frozenset[Handle]:
+        """Requests that have not ended, as far as ``poll`` has told."""
+        return frozenset(self._active)
+
+    # --- the server: answers come as ServerLine events --------------------------------------------------------------
+
+    def configure(self, settings: ServerSettings) -> None:
+        """Use other preferences from the next connection on."""
+        self._control(lambda: self._link.configure(settings))
+
+    def start_server(self) -> None:
+        """Start or find the server now, without a request."""
+        self._control(self._link.ensure_quietly)
+
+    def stop_server(self) -> None:
+        """Stop the server if this session started it; else only let go of it."""
+        self._control(self._link.stop)
+
+    def check_server(self) -> None:
+        """Look whether a server is there (never starts one) and refresh its line."""
+        self._control(self._link.refresh)
+
+    def unload_model(self) -> None:
+        """Free the model's memory."""
+        self._control(self._link.unload)
+
+    def restart_worker(self) -> None:
+        """Kill and restart the model process (Force); a cancelling job ends cancelled."""
+        self._control(self._link.restart_worker)
+
+    # --- events and the end -----------------------------------------------------------------------------------------
+
+    def poll(self) -> list[Event]:
+        """All events since the last call, oldest first. Cheap; call it from the main thread's timer."""
+        self._link.break_overdue_call()
+        events = []
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return events
+            if isinstance(event, (Finished, Failed, Cancelled)):
+                self._settle(event)
+            events.append(event)
+
+    def shutdown(self, timeout: float = 2.0) -> bool:
+        """Release the lease and end the thread; jobs go on at the server. False if the thread did not end in time."""
+        self._stop.set()
+        self._link.break_call()
+        self._commands.put(None)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _submit(self, task: tasks.Task) -> Handle:
+        return self._enqueue(tasks.Request(self._new_handle(), task))
+
+    def _new_handle(self) -> Handle:
+        return f"request_{next(self._numbers)}"
+
+    def _enqueue(self, request: tasks.Request) -> Handle:
+        self._requests[request.handle] = request
+        self._active.add(request.handle)
+        self._command(lambda: self._run_request(request))
+        return request.handle
+
+    def _control(self, command: Command) -> None:
+        # Controls overtake waiting requests: they run between two polls of the job that is running.
+        self._controls.put(command)
+        self._command(self._run_waiting_controls)
+        self._link.wake()
+
+    def _command(self, command: Command) -> None:
+        if self._stop.is_set():
+            raise RuntimeError("the job runner was shut down")
+        self._commands.put(command)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="gtr-client", daemon=True)
+            self._thread.start()
+
+    def _settle(self, event: Finished | Failed | Cancelled) -> None:
+        self._active.discard(event.handle)
+        if isinstance(event, Failed):
+            self._failed_with[event.handle] = event.code
+        else:
+            self._failed_with.pop(event.handle, None)
+        ended = [handle for handle in self._requests if handle not in self._active]
+        for handle in ended[:-KEPT_REQUESTS]:
+            del self._requests[handle]
+            self._failed_with.pop(handle, None)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                command = self._commands.get(timeout=HEARTBEAT_SECONDS)
+            except queue.Empty:
+                command = self._link.heartbeat
+            if command is not None:
+                self._guarded(command)
+        self._guarded(self._link.close)
+
+    def _run_waiting_controls(self) -> None:
+        while True:
+            try:
+                command = self._controls.get_nowait()
+            except queue.Empty:
+                return
+            command()
+
+    def _guarded(self, command: Command) -> None:
+        # The thread's boundary: whatever goes wrong must reach the panel, and the thread must live on.
+        try:
+            command()
+        except Exception:
+            _log.exception("the worker thread met an unexpected error")
+            error = ClientError("internal", details=traceback.format_exc())
+            if self._running is None:
+                self._link.report(error)
+            else:
+                self._events.put(self._failed(self._running, error))
+        self._running = None
+
+    def _run_request(self, request: tasks.Request) -> None:
+        self._running = request
+        try:
+            self._flow.run(request)
+        except Interrupted:
+            self._events.put(Cancelled(request.handle))
+        except (ClientError, MissingPackages) as error:
+            self._events.put(self._failed(request, error))
+
+    def _failed(self, request: tasks.Request, error: ClientError | MissingPackages) -> Failed:
+        message = failure(error)
+        return Failed(
+            request.handle,
+            message.code,
+            message.text,
+            message.details,
+            message.button,
+            message.fix,
+            buttons=message.buttons,
+            view=error.view if isinstance(error, ClientError) else None,
+            mesh_kept=bool(request.mesh_job),
+            job_id=request.job_id,
+        )

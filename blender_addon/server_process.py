@@ -1,0 +1,283 @@
+"""Finding, starting and stopping the GTR server of this user. No bpy, nothing but the standard library."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ClientError, Interrupted
+
+if TYPE_CHECKING:
+    import threading
+
+    from .values import ServerSettings
+
+_log = logging.getLogger(__name__)
+
+START_SECONDS = 30.0
+"""A started server must have written its state file after this time."""
+STARTS_ALLOWED, STARTS_WINDOW_SECONDS = 3, 300.0
+"""At most so many starts in so many seconds: a server that dies at once must not be restarted for ever."""
+STOP_SECONDS = 5.0
+"""Time for an orderly end before the process is killed."""
+EXIT_PORT_TAKEN, EXIT_UNWRITABLE = 3, 4
+_STATE_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server listens and the key that it must know.
+
+    Args:
+        url: base URL up to and with ``/api/v1``, no trailing slash.
+        token: never sent before the server has proved that it knows it.
+        pid: of the server, 0 when unknown.
+        instance_id: new at each start of the server.
+        port: for messages.
+    """
+
+    url: str
+    token: str
+    pid: int = 0
+    instance_id: str = ""
+    port: int = 0
+
+
+def home_folder() -> Path:
+    """Folder of state file, log and data: ``GTR_HOME`` or ``~/.gtr``."""
+    return Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr")
+
+
+def read_state(path: Path) -> Endpoint | None:
+    """The server that a state file names, or None when there is no usable file (also while it is written)."""
+    try:
+        with path.open("rb") as file:
+            state = json.loads(file.read(_STATE_LIMIT))
+        port, token = state["port"], state["token"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if state.get("product") != "gtr" or not isinstance(port, int) or not 0 < port < 65536 or not token:
+        return None
+    pid = state.get("pid")
+    return Endpoint(
+        f"http://127.0.0.1:{port}/api/v1",
+        str(token),
+        pid if isinstance(pid, int) else 0,
+        str(state.get("instance_id", "")),
+        port,
+    )
+
+
+def server_command(settings: ServerSettings, home: Path) -> list[str] | None:
+    """Command that runs the server: chosen python, set-up folder, ``GTR_PYTHON``, ``gtr-server`` on PATH; else None.
+
+    Never ``sys.executable``: inside Blender that is Blender's own python, or simply the first one on PATH.
+    """
+    if settings.python:
+        return [settings.python, "-m", "gtr_server"] if Path(settings.python).is_file() else None
+    own = home / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    for python in (own, Path(os.environ.get("GTR_PYTHON") or "/nonexistent")):
+        if python.is_file():
+            return [str(python), "-m", "gtr_server"]
+    script = shutil.which("gtr-server")
+    return [script] if script else None
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without what Blender's Python put there for itself."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+
+
+def is_alive(pid: int) -> bool | None:
+    """Whether a process exists; None when that cannot be told."""
+    if pid <= 0 or os.name != "posix":
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+class ServerProcess:
+    """The managed server: at most one, stopped only if this object started it.
+
+    Args:
+        lease: UUID of this Blender session; the server lives as long as somebody's lease does.
+        stop: set when Blender shuts down; ends every waiting.
+    """
+
+    def __init__(self, lease: str, stop: threading.Event) -> None:
+        self._lease = lease
+        self._stop = stop
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts: deque[float] = deque()
+
+    @property
+    def started_here(self) -> bool:
+        """Whether a server runs that this session started."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def died(self) -> bool:
+        """Whether the server that this session started has ended."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
+    def state_file(self) -> Path:
+        """State file of this user's server."""
+        return home_folder() / "server.json"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's log, or what it printed while it started."""
+        log = home_folder() / "server.log"
+        return log if log.exists() else _start_log()
+
+    def start(self, settings: ServerSettings, is_up: Callable[[Endpoint], bool]) -> Endpoint:
+        """Start the server and wait until ``is_up`` accepts it.
+
+        Raises:
+            ClientError: ``server_not_installed``, ``server_start_failed`` or ``not_gtr`` (fixed port taken).
+            Interrupted: Blender shuts down.
+        """
+        home = home_folder()
+        command = server_command(settings, home)
+        if command is None:
+            python = settings.python
+            raise ClientError("server_not_installed", values={"python": python} if python else None)
+        self._count_start()
+        known = read_state(self.state_file)
+        self._process = _spawn([*command, *self._arguments(settings, home)], home)
+        return self._wait(settings, known, is_up)
+
+    def stop(self) -> None:
+        """End the server that this session started (after it was asked nicely over HTTP); others are left alone."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        if not _ended(process, STOP_SECONDS / 2):
+            process.terminate()
+        if not _ended(process, STOP_SECONDS):
+            _kill_group(process)
+            process.wait(STOP_SECONDS)
+
+    def _arguments(self, settings: ServerSettings, home: Path) -> list[str]:
+        arguments = ["--port", str(settings.port), "--home", str(home), "--device", settings.device]
+        arguments += ["--idle-timeout", f"{settings.idle_minutes * 60:.0f}", "--owner-lease", self._lease]
+        return [*arguments, "--stop-when-unowned"] if settings.stop_with_blender else arguments
+
+    def _count_start(self) -> None:
+        now = time.monotonic()
+        while self._starts and now - self._starts[0] > STARTS_WINDOW_SECONDS:
+            self._starts.popleft()
+        if len(self._starts) >= STARTS_ALLOWED:
+            last = f"it was started {STARTS_ALLOWED} times in five minutes"
+            raise ClientError("server_start_failed", details=_tail(_start_log()), values={"last_line": last})
+        self._starts.append(now)
+
+    def _wait(self, settings: ServerSettings, known: Endpoint | None, is_up: Callable[[Endpoint], bool]) -> Endpoint:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._stop.wait(0.1):
+                raise Interrupted
+            endpoint = read_state(self.state_file)
+            # The file of a dead server may still lie there: only a new instance is ours.
+            if endpoint and (endpoint != known or self._ended_well()) and is_up(endpoint):
+                return endpoint
+            if self._process is not None and self._process.poll() not in (None, 0):
+                raise _start_error(self._process.returncode, settings)
+        log = _tail(_start_log())
+        self.stop()
+        reason = f"no answer after {START_SECONDS:.0f} s"
+        raise ClientError("server_start_failed", details=log, values={"last_line": reason})
+
+    def _ended_well(self) -> bool:
+        # Exit code 0 at once means: another server of this user runs already; the state file names it.
+        return self._process is not None and self._process.poll() == 0
+
+
+def _start_log() -> Path:
+    return home_folder() / "server-start.log"
+
+
+def _spawn(command: list[str], home: Path) -> subprocess.Popen[bytes]:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A file, not a pipe: a pipe fills up when nobody reads it, and the server would stand still.
+        descriptor = os.open(_start_log(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise ClientError("folder_denied", details=str(error), values={"folder": home}) from error
+    options: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        options = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    try:
+        _log.info("starting %s", command)
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=subprocess.STDOUT,
+            env=clean_environment(),
+            cwd=home,
+            **options,
+        )
+        return process
+    except OSError as error:
+        raise ClientError("server_not_installed", details=str(error), values={"python": command[0]}) from error
+    finally:
+        os.close(descriptor)
+
+
+def _start_error(code: int, settings: ServerSettings) -> ClientError:
+    log = _tail(_start_log())
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    last = lines[-1].rstrip(".") if lines else f"exit code {code}"
+    if "No module named gtr_server" in last or "No module named 'gtr_server'" in last:
+        return ClientError("server_not_installed", details=log)
+    if code == EXIT_PORT_TAKEN:
+        values: dict[str, object] = {"port": settings.port, "looks_like": ""}
+        return ClientError("not_gtr", details=log, values=values)
+    if code == EXIT_UNWRITABLE:
+        return ClientError("folder_denied", details=log, values={"folder": home_folder()})
+    return ClientError("server_start_failed", details=log, values={"last_line": last})
+
+
+def _tail(path: Path, limit: int = 8192) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - limit))
+            return file.read(limit).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
