@@ -1,0 +1,147 @@
+"""Vertex colours of a result: writing the current ones, keeping those before refinement, going back to them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import bpy
+
+from . import result_objects
+from .faults import SceneFault
+from .packages import numpy
+from .result_objects import BASE
+from .result_objects import COLOR as CURRENT
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Readiness = Literal["ready", "edit_mode", "changed", "painted"]
+
+
+def readiness(obj: bpy.types.Object, count: int) -> Readiness:
+    """Whether colours for ``count`` vertices can be written now.
+
+    Returns:
+        edit_mode: the mesh has no colours while it is edited: hold them. changed: the user changed the vertices:
+        recolour instead. painted: the user painted over the colours: ask first. Else ready.
+    """
+    mesh = obj.data
+    if obj.mode == "EDIT" or mesh.is_editmode:
+        return "edit_mode"
+    if len(mesh.vertices) != count:
+        return "changed"
+    written = result_objects.info(obj).get("color_digest")
+    attribute = mesh.color_attributes.get(CURRENT)
+    if written and attribute is not None and _digest(_linear(attribute)) != written:
+        return "painted"
+    return "ready"
+
+
+def set_colors(obj: bpy.types.Object, colors: NDArray[np.uint8], *, keep_base: bool) -> None:
+    """Write the current colours.
+
+    Args:
+        obj: a mesh object.
+        colors: (N,3) uint8 sRGB, one per vertex.
+        keep_base: leave the colours before refinement as they are; False makes them the same as ``colors``.
+
+    Raises:
+        SceneFault: ``edit_mode``; hold the colours until the user leaves it.
+        ValueError: not one colour per vertex.
+    """
+    mesh = obj.data
+    if obj.mode == "EDIT" or mesh.is_editmode:
+        raise SceneFault("edit_mode")
+    if colors.shape != (len(mesh.vertices), 3):
+        raise ValueError(f"{len(mesh.vertices)} vertices, colours {colors.shape}")
+    linear = _linear_of(colors)
+    _write(_attribute(mesh, CURRENT), linear)
+    if not keep_base or BASE not in mesh.color_attributes:
+        _write(_attribute(mesh, BASE), linear)
+    result_objects.compare(obj, result_objects.is_comparing(obj))
+    mesh.update()
+    result_objects.remember(obj, color_digest=_digest(linear))
+
+
+def revert(obj: bpy.types.Object) -> None:
+    """Take the colours back to those before refinement.
+
+    Raises:
+        SceneFault: ``edit_mode``, or ``no_color`` when the object has none.
+    """
+    mesh = obj.data
+    if obj.mode == "EDIT" or mesh.is_editmode:
+        raise SceneFault("edit_mode")
+    base = mesh.color_attributes.get(BASE)
+    if base is None:
+        raise SceneFault("no_color")
+    linear = _linear(base)
+    _write(_attribute(mesh, CURRENT), linear)
+    result_objects.compare(obj, False)
+    mesh.update()
+    result_objects.remember(obj, color_digest=_digest(linear))
+
+
+def read_colors(obj: bpy.types.Object) -> NDArray[np.uint8]:
+    """(N,3) uint8 sRGB of the current colours.
+
+    Raises:
+        SceneFault: ``no_color``, ``edit_mode``.
+    """
+    np = numpy()
+    mesh = obj.data
+    if obj.mode == "EDIT" or mesh.is_editmode:
+        raise SceneFault("edit_mode")
+    attribute = mesh.color_attributes.get(CURRENT)
+    if attribute is None or len(attribute.data) != len(mesh.vertices):
+        raise SceneFault("no_color")
+    return srgb_bytes(_linear(attribute)[:, :3].astype(np.float64))
+
+
+def srgb_bytes(linear: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Linear values of any shape as sRGB bytes, clipped and rounded (IEC 61966-2-1)."""
+    np = numpy()
+    value = np.clip(linear, 0.0, 1.0)
+    encoded = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+    return np.rint(encoded * 255).astype(np.uint8)
+
+
+def _linear_of(colors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    np = numpy()
+    result = np.ones((len(colors), 4), np.float32)
+    result[:, :3] = _table()[colors]
+    return result
+
+
+@lru_cache(maxsize=1)
+def _table() -> NDArray[np.float32]:
+    np = numpy()
+    value = np.arange(256) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _attribute(mesh: bpy.types.Mesh, name: str) -> bpy.types.Attribute:
+    attribute = mesh.color_attributes.get(name)
+    if attribute is not None and (attribute.domain, attribute.data_type) == ("POINT", "FLOAT_COLOR"):
+        return attribute
+    if attribute is not None:
+        mesh.color_attributes.remove(attribute)
+    return mesh.color_attributes.new(name, "FLOAT_COLOR", "POINT")
+
+
+def _write(attribute: bpy.types.Attribute, linear: NDArray[np.float32]) -> None:
+    attribute.data.foreach_set("color", linear.ravel())
+
+
+def _linear(attribute: bpy.types.Attribute) -> NDArray[np.float32]:
+    np = numpy()
+    values = np.empty((len(attribute.data), 4), np.float32)
+    attribute.data.foreach_get("color", values.ravel())
+    return values
+
+
+def _digest(linear: NDArray[np.float32]) -> str:
+    return hashlib.sha256(linear.tobytes()).hexdigest()[:16]
