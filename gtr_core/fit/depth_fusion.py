@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gtr_core.fit.depth_maps import backproject, distance_to, estimate_normals
+from gtr_core.fit.depth_maps import PixelSquare, backproject, distance_to, facing_normals
 from gtr_core.fit.sdf_grid import (
     Distance,
     SdfGrid,
@@ -89,7 +89,7 @@ class DepthSurface:
         """Prepare depth (V, H, W), normals (V, H, W, 3) or None, and the soft mask (V, H, W)."""
         points = backproject(cameras, depth)
         rays = normalize(cameras.positions[:, None, None] - points, dim=-1)
-        normal = _facing(cameras, depth, normal, rays)
+        normal = facing_normals(cameras, depth, normal)
         seen = depth > 0
         outline = distance_to(seen)
         offset = (normal * points).sum(-1)
@@ -107,7 +107,7 @@ class DepthSurface:
         truncation = TRUNCATION * spacing
 
         def evaluate(points: Tensor) -> Tensor:
-            chunks = [self._fuse(chunk, truncation) for chunk in points.split(_CHUNK)]
+            chunks = [self._fuse(chunk, truncation) for chunk in torch.split(points, _CHUNK)]
             return torch.cat(chunks) if chunks else points.new_zeros(0)
 
         return evaluate
@@ -120,47 +120,37 @@ class DepthSurface:
 
     def _look_up(self, view: int, points: Tensor, projected: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
         """What one view tells about points (N, 3): distance (N,) and weight (N,)."""
-        height, width = self.cameras.height, self.cameras.width
-        u, v, z = projected[:, 0] - 0.5, projected[:, 1] - 0.5, projected[:, 2]
-        framed = (u > -0.5) & (v > -0.5) & (u < width - 0.5) & (v < height - 0.5) & (z > 0)
-        column = u.nan_to_num().clamp(0, width - 1.001).floor()
-        row = v.nan_to_num().clamp(0, height - 1.001).floor()
-        block = (row * (width - 1) + column).long()
+        z = projected[:, 2]
+        square = PixelSquare.at(projected, self.cameras.height, self.cameras.width)
+        block = square.row * (self.cameras.width - 1) + square.column
         nearest, farthest, outline = self.blocks[view].index_select(0, block).unbind(-1)
         pixel_size = z / self.cameras.intrinsics[view, 0]
-        behind = z > farthest + truncation
-        distance = torch.where(behind, _UNSEEN * truncation, nearest - z)
+        hidden = ~square.framed | (z > farthest + truncation)
         empty = outline > 0
-        distance = torch.where(empty, outline * pixel_size, distance).clamp(max=truncation)
-        distance = torch.where(framed, distance, _UNSEEN * truncation)
+        distance = torch.where(hidden, _UNSEEN * truncation, nearest - z)
+        distance = torch.where(empty & square.framed, outline * pixel_size, distance).clamp(max=truncation)
         weight = torch.full_like(distance, _OUTLINE_WEIGHT)
-        close = (framed & ~empty & ~behind & (z > nearest - truncation)).nonzero().squeeze(-1)
-        corner = (row * width + column).long()[close]
-        fraction = torch.stack([u[close] - column[close], v[close] - row[close]], dim=-1).clamp(0, 1)
-        planes = self._planes(view, points[close], corner, fraction, pixel_size[close], truncation)
+        close = (~hidden & ~empty & (z > nearest - truncation)).nonzero().squeeze(-1)
+        planes = self._planes(view, points[close], square.select(close), pixel_size[close], truncation)
         distance[close], weight[close] = planes
         return distance, weight
 
     def _planes(
-        self, view: int, points: Tensor, corner: Tensor, fraction: Tensor, pixel_size: Tensor, truncation: float
+        self, view: int, points: Tensor, square: PixelSquare, pixel_size: Tensor, truncation: float
     ) -> tuple[Tensor, Tensor]:
-        """Distance (N,) to the planes of the 2 x 2 pixels at ``corner`` (N,), and cos^2 (N,).
+        """Distance (N,) of points (N, 3) to the planes of their four pixels, and cos^2 (N,).
 
         Bilinear where the four agree; else the most inside, so that nothing is lost beside an edge.
         """
-        width = self.cameras.width
-        four = corner[:, None] + torch.tensor([0, 1, width, width + 1], device=corner.device)
-        pixels = self.pixels[view].index_select(0, four.reshape(-1)).reshape(-1, 4, 6)
+        pixels = square.gather(self.pixels[view], self.cameras.width)
         distance = (pixels[..., :3] @ points[:, :, None]).squeeze(-1) - pixels[..., 3]
         cosine, outline = pixels[..., 4], pixels[..., 5]
         distance = torch.where(outline > 0, outline * pixel_size[:, None], distance)
-        x, y = fraction[:, 0], fraction[:, 1]
-        share = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=-1)
         lowest, which = distance.min(-1)
         agree = distance.amax(-1) - lowest < truncation / 4
-        mean = (share * distance).sum(-1)
-        cosine = torch.where(agree, (share * cosine).sum(-1), cosine.gather(1, which[:, None]).squeeze(1))
-        distance = torch.where(agree, mean, lowest)
+        shares = square.shares
+        cosine = torch.where(agree, (shares * cosine).sum(-1), cosine.gather(1, which[:, None]).squeeze(1))
+        distance = torch.where(agree, (shares * distance).sum(-1), lowest)
         return distance.clamp(-truncation, truncation), cosine.square() + 1e-3
 
 
@@ -178,16 +168,6 @@ def combine(distances: Tensor, weights: Tensor, truncation: float) -> Tensor:
     sees_through = torch.where(knows, distances, torch.full_like(distances, -torch.inf)).amax(0) > truncation / 4
     mean = torch.where(sees_through & (mean <= 0), smallest.clamp(min=1e-3 * truncation), mean)
     return torch.where(knows.any(0), mean, torch.full_like(mean, -truncation))
-
-
-def _facing(cameras: Cameras, depth: Tensor, normal: Tensor | None, rays: Tensor) -> Tensor:
-    """Given normals turned towards the camera; estimated ones where none is given."""
-    if normal is None:
-        return estimate_normals(cameras, depth)
-    missing = (normal.abs().amax(-1) < 1e-6) & (depth > 0)
-    if bool(missing.any()):
-        normal = torch.where(missing[..., None], estimate_normals(cameras, depth), normal)
-    return torch.where((normal * rays).sum(-1, keepdim=True) < 0, -normal, normal)
 
 
 def _over_blocks(image: Tensor, combine_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

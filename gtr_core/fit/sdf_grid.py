@@ -43,7 +43,7 @@ class SdfGrid:
         """Trilinear distance at world points (N, 3): (N,); beyond the box, its border plus the way to it."""
         inside = points.clamp(-1, 1)
         grid = inside.flip(-1).reshape(1, 1, 1, -1, 3)
-        values = grid_sample(self.values[None, None], grid, mode="bilinear", align_corners=True)
+        values: Tensor = grid_sample(self.values[None, None], grid, mode="bilinear", align_corners=True)
         return values.reshape(-1) + (points - inside).norm(dim=-1)
 
     def gradient(self, points: Tensor) -> Tensor:
@@ -51,7 +51,8 @@ class SdfGrid:
         offsets = torch.eye(3, dtype=points.dtype, device=points.device) * (self.spacing / 2)
         ends = torch.stack([points[:, None] + offsets, points[:, None] - offsets])
         ahead, behind = self.sample(ends.reshape(-1, 3)).reshape(2, -1, 3)
-        return (ahead - behind) / self.spacing
+        gradient: Tensor = (ahead - behind) / self.spacing
+        return gradient
 
     def resampled(self, resolution: int) -> SdfGrid:
         """The same trilinear function at the nodes of another grid."""
