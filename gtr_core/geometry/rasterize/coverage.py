@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_PAIRS = 1 << 21
-"""(face, pixel) pairs looked at in one go; bounds the memory to about 200 MB."""
+_PAIRS = {"cpu": 1 << 16, "cuda": 1 << 22}
+"""(face, pixel) pairs looked at in one go: what fits into the cache of a CPU core, some 500 MB on a GPU."""
 _ID_BITS = 25
 _DEPTH_LEVELS = (1 << (63 - _ID_BITS)) - 1
 _EMPTY = torch.iinfo(torch.int64).max
@@ -30,14 +30,18 @@ def visible_faces(pos_clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Ten
     # pixel centres at whole numbers
     x = (clip[:, 0] / w + 1) * (width / 2) - 0.5
     y = (clip[:, 1] / w + 1) * (height / 2) - 0.5
-    z = clip[:, 2] / w
-    xs, ys = x[corners], y[corners]
-    box, count = _pixel_boxes(xs, ys, size)
-    kept = count.nonzero().squeeze(1)
+    index = corners.t().contiguous()
+    xs, ys = ([values.index_select(0, i) for i in index] for values in (x, y))
+    left, columns = _pixel_span(xs, width)
+    top, rows = _pixel_span(ys, height)
+    kept = (columns * rows).nonzero().squeeze(1)
     if len(kept) == 0:
         return torch.full_like(nearest, -1)
-    planes, ties = _edge_planes(xs[kept], ys[kept], z[corners[kept]])
-    _scatter_nearest(nearest, planes, ties, box[:, kept], count[kept], owner[kept], width)
+    z = clip[:, 2] / w
+    zs = [z.index_select(0, i.index_select(0, kept)) for i in index]
+    triangles = [*(values.index_select(0, kept) for values in (*xs, *ys)), *zs]
+    box = [values.index_select(0, kept) for values in (left, columns, top, rows)]
+    _scatter_nearest(nearest, triangles, box, owner[kept], width)
     ids = nearest & ((1 << _ID_BITS) - 1)
     return torch.where(nearest == _EMPTY, -1, ids)
 
@@ -85,79 +89,84 @@ def _near_crossing(a: Tensor, b: Tensor) -> Tensor:
     return a + (da / (da - db)) * (b - a)
 
 
-def _pixel_boxes(xs: Tensor, ys: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Pixels inside the bounding boxes: (3, K) int64 = first column, first row, columns; and (K,) their number."""
-    height, width = size
-    left = xs.amin(1).clamp(0, width).ceil().long()
-    right = xs.amax(1).clamp(-1, width - 1).floor().long()
-    top = ys.amin(1).clamp(0, height).ceil().long()
-    bottom = ys.amax(1).clamp(-1, height - 1).floor().long()
-    columns, rows = (right - left + 1).clamp(min=0), (bottom - top + 1).clamp(min=0)
-    return torch.stack([left, top, columns]), columns * rows
+def _pixel_span(corners: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
+    """First pixel centre between the smallest and the largest of three coordinates (K,), and how many there are."""
+    a, b, c = corners
+    first = torch.minimum(torch.minimum(a, b), c).clamp_(0, size).ceil_()
+    last = torch.maximum(torch.maximum(a, b), c).clamp_(-1, size - 1).floor_()
+    return first.long(), (last - first + 1).clamp_(min=0).long()
 
 
-def _edge_planes(xs: Tensor, ys: Tensor, zs: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear functions of the pixel position: three edges (positive inside) and the depth.
+def _scatter_nearest(nearest: Tensor, triangles: list[Tensor], box: list[Tensor], owner: Tensor, width: int) -> None:
+    """Lower ``nearest`` (H * W,) to the packed (depth, id) of every covered (face, pixel) pair, chunk by chunk.
 
-    Every edge is computed from its two ends in one fixed order (top to bottom), so the two faces that share it get
-    exactly opposite numbers and no pixel centre is lost or counted twice. A centre exactly on the edge (0) goes to
-    the face on the fixed side.
-
-    Returns:
-        planes (4, 3, K) float64, each A, B, C of A x + B y + C; ties (3, K): whether the face owns the edge itself.
+    Args:
+        nearest: changed in place.
+        triangles: x, y and z/w of the three corners, nine times (K,).
+        box: first column, columns, first row, rows of the bounding boxes, each (K,).
+        owner: (K,) face ids.
+        width: of the image.
     """
-    area = (xs[:, 1] - xs[:, 0]) * (ys[:, 2] - ys[:, 0]) - (xs[:, 2] - xs[:, 0]) * (ys[:, 1] - ys[:, 0])
-    planes, ties, depth = [], [], xs.new_zeros(3, len(xs))
-    safe = torch.where(area == 0, torch.ones_like(area), area)
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        x0, y0, x1, y1 = xs[:, i], ys[:, i], xs[:, j], ys[:, j]
-        swap = (y0 > y1) | ((y0 == y1) & (x0 > x1))
-        x0, x1 = torch.where(swap, x1, x0), torch.where(swap, x0, x1)
-        y0, y1 = torch.where(swap, y1, y0), torch.where(swap, y0, y1)
-        edge = torch.stack([y0 - y1, x1 - x0, x0 * y1 - x1 * y0])
-        turn = torch.where(swap, -1.0, 1.0).to(xs.dtype)
-        side = turn * area.sign()
-        planes.append(edge * side)
-        ties.append(side > 0)
-        depth = depth + edge * (turn * zs[:, k] / safe)
-    return torch.stack([*planes, depth]), torch.stack(ties)
-
-
-def _scatter_nearest(
-    nearest: Tensor, planes: Tensor, ties: Tensor, box: Tensor, count: Tensor, owner: Tensor, width: int
-) -> None:
-    """Lower ``nearest`` (H * W,) to the packed (depth, id) of every covered (face, pixel) pair, chunk by chunk."""
+    count = box[1] * box[3]
+    at_once = _PAIRS.get(count.device.type, 1 << 16)
     ends = count.cumsum(0)
     start = 0
     while start < len(count):
         before = int(ends[start - 1]) if start else 0
-        stop = max(int(torch.searchsorted(ends, before + _PAIRS, right=True)), start + 1)
-        part = slice(start, stop)
-        face = torch.repeat_interleave(torch.arange(start, stop, device=count.device), count[part])
-        local = torch.arange(len(face), device=count.device) - (ends - count - before)[face]
-        left, top, columns = (values[face] for values in box)
+        stop = max(int(torch.searchsorted(ends, before + at_once, right=True)), start + 1)
+        face = torch.repeat_interleave(torch.arange(start, stop, device=count.device), count[start:stop])
+        local = torch.arange(before, before + len(face), device=count.device) - (ends - count).index_select(0, face)
+        left, columns, top, _ = (values.index_select(0, face) for values in box)
         row = local // columns
         column = left + local - row * columns
-        row = row + top
-        x, y = column.double(), row.double()
-        inside = torch.ones_like(face, dtype=torch.bool)
-        for (a, b, c), tie in zip(planes[:3], ties, strict=True):
-            edge = a[face] * x + b[face] * y + c[face]
-            inside &= (edge > 0) | ((edge == 0) & tie[face])
-        hit = inside.nonzero().squeeze(1)
-        face, x, y = face[hit], x[hit], y[hit]
-        depth = planes[3, 0][face] * x + planes[3, 1][face] * y + planes[3, 2][face]
-        hit, face, depth = _between_planes(hit, face, depth)
+        row += top
+        hit, depth = _covered(triangles, face, column.double(), row.double())
         level = ((depth + 1) * (0.5 * _DEPTH_LEVELS)).long()
-        key = (level << _ID_BITS) | owner[face]
+        key = (level << _ID_BITS) | owner.index_select(0, face[hit])
         nearest.scatter_reduce_(0, row[hit] * width + column[hit], key, "amin")
         start = stop
 
 
-def _between_planes(hit: Tensor, face: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Drop what lies before the near or behind the far plane."""
-    seen = (depth >= -1) & (depth <= 1)
-    if bool(seen.all()):
-        return hit, face, depth
-    return hit[seen], face[seen], depth[seen]
+def _covered(triangles: list[Tensor], face: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the pairs whose pixel centre lies inside the face and between the clip planes, and their z/w.
+
+    The edge function a x b of the corners relative to the centre is exactly opposite for the two faces that share
+    the edge, whatever is rounded, so no centre is lost or counted twice.
+    """
+    ax, bx, cx = (triangles[k].index_select(0, face).sub_(column) for k in range(3))
+    ay, by, cy = (triangles[k].index_select(0, face).sub_(row) for k in range(3, 6))
+    ea, eb, ec = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
+    lowest, highest = torch.minimum(torch.minimum(ea, eb), ec), torch.maximum(torch.maximum(ea, eb), ec)
+    hit = ((lowest >= 0) | (highest <= 0)).nonzero().squeeze(1)
+    ea, eb, ec = (edge.index_select(0, hit) for edge in (ea, eb, ec))
+    area = ea + eb + ec
+    keep = area != 0
+    on_edge = ((ea == 0) | (eb == 0) | (ec == 0)).nonzero().squeeze(1)
+    if len(on_edge):
+        at = face[hit[on_edge]]
+        corners = torch.stack([values[at] for values in triangles[:6]])
+        edges = torch.stack([ea, eb, ec])[:, on_edge]
+        keep[on_edge] &= _owns_edges(corners, edges, area[on_edge])
+    face = face.index_select(0, hit)
+    za, zb, zc = (triangles[k].index_select(0, face) for k in range(6, 9))
+    depth = (ea * za + eb * zb + ec * zc) / (area + (area == 0))
+    keep &= (depth >= -1) & (depth <= 1)
+    if not bool(keep.all()):
+        hit, depth = hit[keep], depth[keep]
+    return hit, depth
+
+
+def _owns_edges(corners: Tensor, edges: Tensor, area: Tensor) -> Tensor:
+    """Whether centres that lie exactly on edges belong to the face: it owns its left and its horizontal top edges.
+
+    Args:
+        corners: (6, K) x and y of the three corners.
+        edges: (3, K) edge functions, 0 for the edge that the centre lies on.
+        area: (K,) whose sign tells which way round the face lies.
+    """
+    owns = torch.ones_like(area, dtype=torch.bool)
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        dx, dy = (corners[j] - corners[i]) * area.sign(), (corners[3 + j] - corners[3 + i]) * area.sign()
+        owns &= (edges[k] != 0) | (dy < 0) | ((dy == 0) & (dx > 0))
+    return owns
