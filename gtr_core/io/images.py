@@ -73,8 +73,13 @@ def decode_image(data: bytes | Path, *, index: int = 0) -> Tensor:
 
 def encode_png(image: Tensor) -> bytes:
     """PNG of an (H, W, 3 or 4) image in [0, 1], rounded to 8 bits."""
+    return encode_picture(to_pil(image))
+
+
+def encode_picture(picture: Image.Image) -> bytes:
+    """PNG of a Pillow image."""
     stream = io.BytesIO()
-    to_pil(image).save(stream, format="PNG", compress_level=4)
+    picture.save(stream, format="PNG", compress_level=4)
     return stream.getvalue()
 
 

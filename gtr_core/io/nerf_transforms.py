@@ -44,26 +44,29 @@ def read_transforms(file: Path, background: Background) -> Iterator[PosedImage]:
     up = document.get("world_up", "z")
     if up not in ("y", "z"):
         raise _bad(f'{file.name} says "world_up": {up!r}.', 'Use "y" or "z".')
-    world = Y_UP_FROM_Z_UP if up == "z" else torch.eye(3)
+    world = Y_UP_FROM_Z_UP if up == "z" else None
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
             raise _bad(f"Frame {index + 1} of {file.name} is not an object.", "", index)
         yield _read_frame(file, {**document, **frame}, world, background, index)
 
 
-def _read_frame(file: Path, frame: dict[str, Any], world: Tensor, background: Background, index: int) -> PosedImage:
+def _read_frame(
+    file: Path, frame: dict[str, Any], world: Tensor | None, background: Background, index: int
+) -> PosedImage:
     picture = _picture(file, frame, index)
     rgba = foreground(decode_image(picture, index=index), background, index=index)
     height, width = rgba.shape[:2]
     intrinsics = _intrinsics(frame, height, width, picture.name, index)
     c2w = _pose(frame, picture.name, index) * OPENGL_FROM_OPENCV
-    c2w[:3] = world @ c2w[:3]
+    if world is not None:
+        c2w[:3] = world @ c2w[:3]
     depth = _map(file, frame, "depth_file_path", (None, None), index)
     normal = _map(file, frame, "normal_file_path", (None, None, 3), index)
     if depth is not None:
         depth = resize_nearest(depth[..., None], height, width)[..., 0]
     if normal is not None:
-        normal = resize_nearest(normal @ world.T, height, width)
+        normal = resize_nearest(normal if world is None else normal @ world.T, height, width)
     return PosedImage(picture.name, rgba, c2w, intrinsics, depth, normal)
 
 

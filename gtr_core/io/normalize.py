@@ -157,7 +157,8 @@ def _nearest_point(origins: Tensor, directions: Tensor) -> Tensor:
 def _ray_distance(offset: Tensor, directions: Tensor) -> Tensor:
     """(P,) distance of a point, given from the common origin of rays, to these rays."""
     moment = torch.linalg.cross(offset.expand_as(directions), directions)
-    return moment.square().sum(-1).sqrt()
+    distance: Tensor = moment.square().sum(-1).sqrt()
+    return distance
 
 
 def _is_behind(cameras: Cameras, center: Tensor) -> bool:

@@ -1,0 +1,109 @@
+"""One picture of a reconstruction: inputs, new views, normals, and the texture before and after its refinement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from gtr_core.fields.output import RenderOutput
+from gtr_core.fields.render_mesh import render_mesh
+from gtr_core.geometry.cameras import FOV_DEGREES, Cameras, orbit
+from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.images import to_pil
+from gtr_core.io.posed_image import PosedImage, resized
+from gtr_core.views import Views
+
+TILE = 224
+"""Side of one picture in pixels."""
+COLUMNS = 6
+_GAP, _MARGIN, _LABEL = 8, 16, 26
+_INK, _PAPER = (40, 40, 40), (255, 255, 255)
+
+
+def draw_result(views: Views, mesh: Mesh, before: Mesh | None = None, *, caption: str = "") -> Image.Image:
+    """Put a reconstruction on one sheet.
+
+    Args:
+        views: that it was made from.
+        mesh: the result, as its file has it.
+        before: the mesh before its texture was refined; None leaves that row out.
+        caption: line at the foot.
+
+    Returns:
+        An RGB picture, ``COLUMNS`` tiles wide.
+    """
+    cameras = novel_cameras(mesh)
+    after = render_mesh(mesh, cameras, supersample=2)
+    rows = [
+        (_inputs_title(views), input_tiles(views)),
+        ("New views of the mesh", list(after.rgb)),
+        ("Normals", list(normal_colors(after, cameras))),
+    ]
+    if before is not None:
+        unrefined = render_mesh(before, cameras[: COLUMNS // 2], supersample=2)
+        pairs = [tile for k in range(COLUMNS // 2) for tile in (unrefined.rgb[k], after.rgb[k])]
+        rows.append(("Texture before and after refinement", pairs))
+    return _sheet(rows, caption)
+
+
+def novel_cameras(mesh: Mesh) -> Cameras:
+    """Cameras around the mesh, between the usual input views, from which all of it is seen."""
+    radius = float(mesh.vertices.norm(dim=-1).max())
+    distance = 1.05 * radius / math.sin(math.radians(FOV_DEGREES / 2))
+    azimuths = [15 + 360 / COLUMNS * k for k in range(COLUMNS)]
+    elevations = [25.0, -15.0] * (COLUMNS // 2)
+    cameras = orbit(azimuths, elevations, height=TILE, width=TILE, distance=distance)
+    return cameras.to(mesh.vertices.device)
+
+
+def normal_colors(output: RenderOutput, cameras: Cameras) -> Tensor:
+    """(V, H, W, 3) the usual colours of normals as the camera sees them: x right, y up, z towards it, over white."""
+    right, down, forward = (cameras.c2w[:, None, None, :3, k] for k in range(3))
+    axes = torch.stack([right, -down, -forward], dim=-2)
+    seen = (axes @ output.normal[..., None]).squeeze(-1)
+    mask = output.mask[..., None]
+    return (seen * 0.5 + 0.5) * mask + (1 - mask)
+
+
+def input_tiles(views: Views) -> list[Tensor]:
+    """At most ``COLUMNS`` of the input pictures, spread over all, fitted into square tiles over white."""
+    count = min(COLUMNS, len(views))
+    return [_tile(views, round(k * len(views) / count)) for k in range(count)]
+
+
+def _tile(views: Views, index: int) -> Tensor:
+    height, width = views.cameras.height, views.cameras.width
+    scale = TILE / max(height, width)
+    source = PosedImage("", views.rgba[index], views.cameras.c2w[index], views.cameras.intrinsics[index])
+    small = resized(source, max(1, round(height * scale)), max(1, round(width * scale))).rgba
+    tile = small.new_ones(TILE, TILE, 3)
+    top, left = (TILE - small.shape[0]) // 2, (TILE - small.shape[1]) // 2
+    alpha = small[..., 3:]
+    tile[top : top + small.shape[0], left : left + small.shape[1]] = small[..., :3] * alpha + 1 - alpha
+    return tile
+
+
+def _inputs_title(views: Views) -> str:
+    shown = min(COLUMNS, len(views))
+    return "Input views" if shown == len(views) else f"Input views ({shown} of {len(views)})"
+
+
+def _sheet(rows: Sequence[tuple[str, Sequence[Tensor]]], caption: str) -> Image.Image:
+    width = 2 * _MARGIN + COLUMNS * TILE + (COLUMNS - 1) * _GAP
+    row_height = _LABEL + TILE + _GAP
+    height = 2 * _MARGIN + len(rows) * row_height + (_LABEL if caption else 0)
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(16)
+    for number, (title, tiles) in enumerate(rows):
+        top = _MARGIN + number * row_height
+        draw.text((_MARGIN, top), title, _INK, font)
+        for column, tile in enumerate(tiles):
+            sheet.paste(to_pil(tile), (_MARGIN + column * (TILE + _GAP), top + _LABEL))
+    if caption:
+        draw.text((_MARGIN, _MARGIN + len(rows) * row_height), caption, _INK, font)
+    return sheet

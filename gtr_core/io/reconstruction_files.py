@@ -1,0 +1,160 @@
+"""A reconstruction on disk, complete, so that it can be refined and coloured later and elsewhere.
+
+A folder with ``tensors.safetensors`` and ``reconstruction.json``; the JSON is written last and holds the digest of
+the tensors, so the two can never belong to different results. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.fields.field import Field
+from gtr_core.fit.field import FusedField
+from gtr_core.geometry.cameras import Cameras
+from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.atomic import making_folder, write_atomic
+from gtr_core.pipeline import Reconstruction
+from gtr_core.stages.texture import RefinementState
+from gtr_core.views import Views
+
+TENSORS_FILE, JSON_FILE = "tensors.safetensors", "reconstruction.json"
+FORMAT, VERSION = "gtr-reconstruction", 1
+FIELDS = {"fused": FusedField}
+"""Kinds of fields that can be stored, each with ``state()``, ``from_state()`` and ``to()``."""
+_MESH_PARTS = ("vertices", "faces", "colors", "uv", "texture")
+
+
+def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
+    """Write a reconstruction; :func:`load_reconstruction` reads it back exactly.
+
+    Raises:
+        GtrError: ``bad_input`` when the folder cannot be written, ``disk_full``.
+    """
+    making_folder(folder)
+    kind, field_tensors, field_config = _encode_field(reconstruction.field)
+    views, refinement = reconstruction.views, reconstruction.refinement
+    tensors = {
+        **_prefixed("views", _view_tensors(views)),
+        **_prefixed("mesh", {name: getattr(reconstruction.mesh, name) for name in _MESH_PARTS}),
+        **_prefixed("field", field_tensors),
+        **_prefixed("refinement", {} if refinement is None else dict(refinement.tensors)),
+    }
+    data = save(tensors)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "preset": reconstruction.preset,
+        "notes": list(reconstruction.notes),
+        "size": [views.cameras.height, views.cameras.width],
+        "field": {"kind": kind, **field_config},
+        "refinement": None if refinement is None else _refinement_numbers(refinement),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    write_atomic(folder / TENSORS_FILE, data)
+    write_atomic(folder / JSON_FILE, json.dumps(document, indent=1).encode())
+
+
+def load_reconstruction(folder: Path, *, device: str = "cpu") -> Reconstruction:
+    """Read what :func:`save_reconstruction` wrote.
+
+    Args:
+        folder: that it wrote.
+        device: where the tensors go.
+
+    Raises:
+        GtrError: ``bad_input`` when the files are missing, damaged, or from another version.
+    """
+    try:
+        document = json.loads((folder / JSON_FILE).read_text("utf-8"))
+        data = (folder / TENSORS_FILE).read_bytes()
+    except OSError as error:
+        raise _bad(f"{folder} holds no reconstruction: {Path(str(error.filename)).name} cannot be read.") from error
+    except ValueError as error:
+        raise _bad(f"{JSON_FILE} in {folder} is damaged.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _bad(f"{JSON_FILE} in {folder} does not describe a reconstruction.")
+    if document.get("version") != VERSION:
+        raise _bad(f"The reconstruction in {folder} has version {document.get('version')}, this is version {VERSION}.")
+    if hashlib.sha256(data).hexdigest() != document.get("sha256"):
+        raise _bad(f"{TENSORS_FILE} in {folder} is damaged.")
+    try:
+        return _decode(document, load(data), device)
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise _bad(f"The reconstruction in {folder} is incomplete ({error}).") from error
+
+
+def _decode(document: dict[str, Any], tensors: dict[str, Tensor], device: str) -> Reconstruction:
+    height, width = document["size"]
+    part = {name: _without_prefix(name, tensors) for name in ("views", "mesh", "field", "refinement")}
+    views = part["views"]
+    cameras = Cameras(views["c2w"], views["intrinsics"], int(height), int(width))
+    rgba = views["rgba"].float() / 255 if views["rgba"].dtype == torch.uint8 else views["rgba"]
+    config = document["field"]
+    field = FIELDS[config["kind"]].from_state(part["field"], config).to(device)
+    numbers = document["refinement"]
+    refinement = None
+    if numbers is not None:
+        best = float("inf") if numbers["best_error"] is None else float(numbers["best_error"])
+        state = {name: value.to(device) for name, value in part["refinement"].items()}
+        refinement = RefinementState(
+            int(numbers["steps"]), int(numbers["seed"]), int(numbers["best_step"]), best, state
+        )
+    return Reconstruction(
+        Views(rgba, cameras, views.get("depth"), views.get("normal")).to(device),
+        field,
+        Mesh(*(part["mesh"].get(name) for name in _MESH_PARTS)).to(device),  # type: ignore[arg-type]
+        str(document["preset"]),
+        tuple(str(note) for note in document["notes"]),
+        refinement,
+    )
+
+
+def _encode_field(field: Field) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
+    for kind, cls in FIELDS.items():
+        if isinstance(field, cls):
+            return kind, *field.state()
+    raise TypeError(f"a {type(field).__name__} cannot be stored")
+
+
+def _view_tensors(views: Views) -> dict[str, Tensor | None]:
+    eighths = (views.rgba * 255).round()
+    # Pictures nearly always come from 8-bit files: a quarter of the bytes for the same values.
+    exact = torch.equal(eighths / 255, views.rgba)
+    return {
+        "rgba": eighths.to(torch.uint8) if exact else views.rgba,
+        "c2w": views.cameras.c2w,
+        "intrinsics": views.cameras.intrinsics,
+        "depth": views.depth,
+        "normal": views.normal,
+    }
+
+
+def _refinement_numbers(state: RefinementState) -> dict[str, Any]:
+    best = state.best_error if state.best_error != float("inf") else None  # JSON has no infinity
+    return {"steps": state.steps, "seed": state.seed, "best_step": state.best_step, "best_error": best}
+
+
+def _prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    return {
+        # clone: safetensors refuses tensors that share memory
+        f"{prefix}.{name}": value.detach().cpu().contiguous().clone()
+        for name, value in tensors.items()
+        if value is not None
+    }
+
+
+def _without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): v for name, v in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _bad(message: str) -> GtrError:
+    return GtrError(ErrorCode.BAD_INPUT, message, "Reconstruct again.")
