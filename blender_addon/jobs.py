@@ -144,7 +144,7 @@ class JobRunner:
     def poll(self) -> list[Event]:
         """All events since the last call, oldest first. Cheap; call it from the main thread's timer."""
         self._link.break_overdue_call()
-        events = []
+        events: list[Event] = []
         while True:
             try:
                 event = self._events.get_nowait()

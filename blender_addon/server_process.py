@@ -59,6 +59,18 @@ def home_folder() -> Path:
     return Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr")
 
 
+def log_file() -> Path:
+    """What the server printed when it did not start, else its log."""
+    log, start = home_folder() / "server.log", _start_log()
+    if start.exists() and start.stat().st_size and not (log.exists() and _newer(log, start)):
+        return start
+    return log
+
+
+def _newer(path: Path, other: Path) -> bool:
+    return path.stat().st_mtime >= other.stat().st_mtime
+
+
 def read_state(path: Path) -> Endpoint | None:
     """The server that a state file names, or None when there is no usable file (also while it is written)."""
     try:
@@ -140,12 +152,6 @@ class ServerProcess:
     def state_file(self) -> Path:
         """State file of this user's server."""
         return home_folder() / "server.json"
-
-    @property
-    def log_file(self) -> Path:
-        """The server's log, or what it printed while it started."""
-        log = home_folder() / "server.log"
-        return log if log.exists() else _start_log()
 
     def start(self, settings: ServerSettings, is_up: Callable[[Endpoint], bool]) -> Endpoint:
         """Start the server and wait until ``is_up`` accepts it.
