@@ -12,6 +12,7 @@ import bpy
 from mathutils import Matrix
 
 from . import compat
+from .camera_sets import FOV_DEGREES
 from .capture_material import MARK, NORMAL_PASS, MaterialCopies
 from .capture_sources import Bounds, Surface, bounds_of, collect_surfaces
 from .faults import SceneFault
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 FILL = 0.95
 """The bounding sphere gets this radius in the GTR world."""
-FOV_DEGREES = 30.0
 
 _CENTER_SAMPLE = 0.01
 """Filter width in pixels (the least that Cycles takes): one sample per pixel then sits at the pixel's centre."""

@@ -1,8 +1,8 @@
 """Results in the scene: the mesh object with its colours, its place, its material, and the undo step.
 
 Functions on colours live in vertex_colors.py; they are named here too, so that callers need one import. What a result
-remembers is kept by result_objects.py: ``unit`` (GTR world to the object's own axes), ``sources`` and ``hidden`` (sources that
-OVER hid) are written here, ``color_digest`` with the colours.
+remembers is kept by result_objects.py. Written here: ``unit`` (GTR world to the object's own axes), ``sources`` and
+``hidden`` (sources that OVER hid); with the colours: ``color_digest``.
 """
 
 from __future__ import annotations
