@@ -1,0 +1,25 @@
+"""From a stage's own count to the progress of the whole job."""
+
+from __future__ import annotations
+
+from gtr_server.job import Task
+
+WEIGHTS: dict[Task, dict[str, float]] = {
+    Task.RECONSTRUCT: {
+        "load": 5, "encode": 3, "hull": 7, "fit": 45, "fuse": 15, "extract": 10, "color": 10, "save": 5,
+    },
+    Task.REFINE: {"load": 5, "texture": 85, "color": 5, "save": 5},
+    Task.RECOLOUR: {"load": 20, "color": 75, "save": 5},
+    Task.MASKS: {"load": 5, "encode": 90, "save": 5},
+}  # fmt: skip
+"""Stages of each task in order, with their usual share of its time in per cent."""
+
+
+def overall(task: Task, stage: str, done: int, total: int) -> float | None:
+    """Progress of the whole job in [0, 1]; None for a stage that has no place in it."""
+    before = 0.0
+    for name, weight in WEIGHTS[task].items():
+        if name == stage:
+            return (before + weight * min(1.0, done / total if total > 0 else 1.0)) / 100
+        before += weight
+    return None

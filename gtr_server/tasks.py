@@ -1,0 +1,158 @@
+"""What jobs do, in terms of the core: the only file of the server that knows its facade."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.arrays import read_npy
+from gtr_core.io.reconstruction_files import load_reconstruction, save_reconstruction
+from gtr_core.pipeline import Pipeline, Reconstruction
+from gtr_server import results
+from gtr_server.blobs import blob_path
+from gtr_server.inputs import as_background, read_images, read_views
+from gtr_server.reporter import Reporter
+from gtr_server.wire import Run
+
+log = logging.getLogger(__name__)
+
+STATE = "state"
+"""Folder, inside a job's, from which a child job continues."""
+
+Result = tuple[list[dict[str, Any]], list[str], dict[str, Any]]
+"""Artifacts, notes and stats."""
+
+
+class Tasks:
+    """The models in memory, the last reconstruction, and the tasks by name.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda:n``.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._pipelines: dict[str, Pipeline] = {}
+        self._last: tuple[str, Reconstruction] | None = None
+        self._tasks: dict[str, Callable[[Run, Reporter], tuple[list[str], dict[str, Any]]]] = {
+            "reconstruct": self._reconstruct,
+            "refine": self._refine,
+            "recolour": self._recolour,
+            "masks": self._masks,
+        }
+
+    def do(self, run: Run, reporter: Reporter) -> Result:
+        """Run one job; its files lie in ``run.folder`` afterwards.
+
+        Raises:
+            GtrError: what the user can put right.
+            Cancelled: from the reporter.
+        """
+        folder = Path(run.folder)
+        reporter("load", 0, 1)
+        notes, stats = self._tasks[run.task](run, reporter)
+        stats["seconds"] = reporter.close()
+        summary = {"job": run.job, "task": run.task, "model": run.model, "attempt": run.attempt}
+        results.write_json(
+            folder / "log.json", {**summary, "device": self.device_info(), "notes": notes, "stats": stats}
+        )
+        return results.collect(folder), notes, stats
+
+    def unload(self) -> None:
+        """Forget models and results."""
+        self._pipelines.clear()
+        self._last = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def device_info(self) -> dict[str, Any]:
+        """Kind, name, free and total bytes of the device that jobs run on."""
+        if self.device != "cpu" and torch.cuda.is_available():
+            free, total = torch.cuda.mem_get_info()
+            return {"kind": "cuda", "name": torch.cuda.get_device_name(), "free": free, "total": total}
+        memory = results.main_memory()
+        return {"kind": "cpu", "name": f"{torch.get_num_threads()} CPU threads", **memory}
+
+    def _pipeline(self, model: str) -> Pipeline:
+        if model not in self._pipelines:
+            self._pipelines[model] = Pipeline.load(model, device=self.device)
+        return self._pipelines[model]
+
+    def _reconstruct(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
+        views = read_views(run.request, Path(run.blobs), report)
+        pipeline = self._pipeline(run.model)
+        options = run.request["options"]
+        reconstruction = pipeline.reconstruct(
+            views,
+            grid_resolution=options["grid_resolution"],
+            face_limit=options["face_limit"],
+            seed=options["seed"],
+            progress=report,
+            on_preview=lambda mesh: report.preview("mesh", 0, lambda path: results.write_mesh_npz(mesh, path)),
+        )
+        self._save(run, reconstruction, report)
+        return list(reconstruction.notes), _size(reconstruction.mesh)
+
+    def _refine(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
+        parent, request = self._parent(run), run.request
+
+        def on_colors(step: int, colors: Tensor) -> None:
+            report.preview("colors", step, lambda path: results.write_colors_npz(colors, path))
+
+        refined = self._pipeline(run.model).refine_texture(
+            parent,
+            steps=request["steps"],
+            strength=request["strength"],
+            views=request["views"],
+            seed=request["seed"],
+            progress=report,
+            on_colors=on_colors,
+            should_finish=report.should_finish,
+        )
+        self._save(run, refined, report)
+        return list(refined.notes), _size(refined.mesh)
+
+    def _recolour(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
+        parent = self._parent(run)
+        points = read_npy(blob_path(Path(run.blobs), run.request["points_blob"]).read_bytes(), np.float32, (None, 3))
+        if not len(points) or not np.isfinite(points).all():
+            raise GtrError(ErrorCode.BAD_INPUT, "There are no points, or some are not finite.")
+        colors = self._pipeline(run.model).recolour(parent, torch.from_numpy(points), progress=report)
+        report("save", 0, 1)
+        results.write_colors_npz(colors, Path(run.folder) / "colors.npz")
+        return [], {"points": len(points)}
+
+    def _masks(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
+        digests = [image["blob"] for image in run.request["images"]]
+        background = as_background(run.request["background"])
+        for index, rgba in enumerate(read_images(digests, Path(run.blobs), background, report)):
+            results.write_mask_png(rgba[..., 3], Path(run.folder) / f"mask_{index:03d}.png")
+        return [], {"images": len(digests)}
+
+    def _parent(self, run: Run) -> Reconstruction:
+        if self._last is not None and self._last[0] == run.parent:
+            return self._last[1]
+        if run.parent is None:
+            raise ValueError(f"a {run.task} job needs a parent")
+        return load_reconstruction(Path(run.parent) / STATE, device=str(self._pipeline(run.model).device))
+
+    def _save(self, run: Run, reconstruction: Reconstruction, report: Reporter) -> None:
+        folder = Path(run.folder)
+        report("save", 0, 3)
+        save_reconstruction(reconstruction, folder / STATE)
+        report("save", 1, 3)
+        results.write_colored_mesh(reconstruction.mesh, folder)
+        report("save", 3, 3)
+        self._last = (run.folder, reconstruction)
+
+
+def _size(mesh: Mesh) -> dict[str, Any]:
+    return {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
