@@ -1,0 +1,98 @@
+"""The capture of a session, one view per beat, and the views of the last one as long as they show the scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bpy
+
+from . import stale, thumbnails, view_source, windows
+
+if TYPE_CHECKING:
+    from .capture import Capture
+    from .run import Run
+    from .view_source import CapturedViews
+
+
+class Capturing:
+    """Takes views for runs; what was taken is used again while it is fresh."""
+
+    def __init__(self) -> None:
+        self.taken: CapturedViews | None = None
+        self.is_stale = False
+        self._capture: Capture | None = None
+        self._may_be_stale = False
+
+    @property
+    def active(self) -> bool:
+        """Whether views are being taken."""
+        return self._capture is not None
+
+    @property
+    def fraction(self) -> float:
+        """Share of the views that are taken."""
+        return len(self._capture.views) / self._capture.count if self._capture is not None else 1.0
+
+    def begin(self, run: Run) -> bool:
+        """Prepare the views of a run; True when those of before still show its objects.
+
+        Raises:
+            SceneFault: nothing to capture.
+        """
+        if self.taken is not None and not self.is_stale and self.taken.fits(run):
+            return True
+        self._capture = view_source.begin(run)
+        return False
+
+    def step(self, run: Run) -> str | None:
+        """Take one more view; None when all are there (:attr:`taken`).
+
+        Raises:
+            SceneFault: it cannot be taken; the capture is over then.
+        """
+        capture = self._capture
+        assert capture is not None
+        finished = False
+        try:
+            with windows.view_context():
+                text = capture.step()
+            finished = text is None
+        except BaseException:
+            self.drop()
+            raise
+        if finished:
+            self.taken = view_source.taken(run, capture)
+            self.is_stale = self._may_be_stale = False
+            thumbnails.show_views(self.taken.views)
+            self.drop()
+        return text
+
+    def drop(self) -> None:
+        """End the capture and leave no trace of it."""
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
+
+    def hide(self) -> None:
+        """Undo and save must not see the temporary scene; the next view is taken from new copies."""
+        if self._capture is not None:
+            from .capture import remove_temporary
+
+            remove_temporary()
+
+    def forget(self) -> None:
+        """Another file is opened: nothing that was taken shows it."""
+        self.drop()
+        self.taken = None
+
+    def scene_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
+        """Blender updated something: the views may have to be looked at again."""
+        if self._capture is None and self.taken is not None:
+            self._may_be_stale = True
+            self.is_stale = self.is_stale or stale.looks_changed(depsgraph)
+
+    def look_again(self) -> None:
+        """Compare what was taken with the scene, after something has changed."""
+        if self._may_be_stale and self.taken is not None:
+            self._may_be_stale = False
+            self.is_stale = self.is_stale or self.taken.signature != view_source.signature_of(self.taken.names)

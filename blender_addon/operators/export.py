@@ -1,0 +1,64 @@
+"""Write results to files."""
+
+import bpy
+from bpy.props import StringProperty
+
+from ..session import session
+from .guard import error_box, explain, outcome
+
+
+class GTR_OT_export(bpy.types.Operator):
+    """Write the chosen results with their colours to a file each"""
+
+    bl_idname = "gtr.export"
+    bl_label = "Export GTR Asset"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There is a mesh to write."""
+        return explain(cls, None if any(obj.type == "MESH" for obj in context.scene.objects) else "There is no mesh")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write, check what was written, say so."""
+        from .. import export_plan
+
+        session.begin()
+        with error_box():
+            session.exported = tuple(export_plan.export(context))
+        return outcome(self)
+
+
+class GTR_OT_choose_folder(bpy.types.Operator):
+    """Choose where exported files go"""
+
+    bl_idname = "gtr.choose_folder"
+    bl_label = "Choose Export Folder"
+
+    directory: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Ask."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remember the folder."""
+        context.scene.gtr.export_folder = self.directory
+        session.begin()
+        return {"FINISHED"}
+
+
+class GTR_OT_open_folder(bpy.types.Operator):
+    """Show the folder of the exported files"""
+
+    bl_idname = "gtr.open_folder"
+    bl_label = "Open Export Folder"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Hand the folder to the desktop."""
+        bpy.ops.wm.path_open(filepath=bpy.path.abspath(context.scene.gtr.export_folder))
+        return {"FINISHED"}
+
+
+CLASSES = (GTR_OT_export, GTR_OT_choose_folder, GTR_OT_open_folder)

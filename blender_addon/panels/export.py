@@ -1,0 +1,37 @@
+"""Fifth panel: write results to files."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..session import session
+from .header import GtrPanel
+from .widgets import draw_text
+
+
+class GTR_PT_export(GtrPanel, bpy.types.Panel):
+    """Format, folder, scope, Export."""
+
+    bl_idname = "GTR_PT_export"
+    bl_label = "Export"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Settings, the button, and what the last export wrote."""
+        layout = self.layout
+        settings = context.scene.gtr
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "export_format")
+        column.prop(settings, "export_folder")
+        column.prop(settings, "export_scope")
+        column.prop(settings, "export_origin")
+        column.prop(settings, "export_overwrite")
+        layout.operator("gtr.export", text="Export Asset", icon="EXPORT")
+        for line in session.exported:
+            draw_text(layout, line, icon="CHECKMARK")
+        if session.exported:
+            layout.operator("gtr.open_folder", text="Open Folder", icon="FILE_FOLDER")
+
+
+CLASSES = (GTR_PT_export,)

@@ -1,0 +1,74 @@
+"""First panel: how the server is, and its menu."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..session import State, session
+from .widgets import draw_error, draw_missing_packages, draw_text
+
+SERVER_ICONS = {
+    "off": "RADIOBUT_OFF",
+    "stopped": "RADIOBUT_OFF",
+    "starting": "SORTTIME",
+    "ready": "CHECKMARK",
+    "lost": "UNLINKED",
+    "incompatible": "ERROR",
+    "failed": "ERROR",
+}
+
+
+class GtrPanel:
+    """Where every panel of this add-on is."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "GTR"
+
+
+class GTR_MT_server(bpy.types.Menu):
+    """What can be done with the server."""
+
+    bl_idname = "GTR_MT_server"
+    bl_label = "Server"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """One line per action; each explains itself when it is greyed out."""
+        layout = self.layout
+        layout.operator("gtr.server_start", text="Start", icon="PLAY")
+        layout.operator("gtr.server_restart", text="Restart", icon="FILE_REFRESH")
+        layout.operator("gtr.server_stop", text="Stop", icon="QUIT")
+        layout.separator()
+        layout.operator("gtr.open_log", text="Open Log", icon="TEXT")
+        layout.operator("gtr.copy_diagnostics", text="Copy Diagnostics", icon="COPYDOWN")
+
+
+class GTR_PT_server(GtrPanel, bpy.types.Panel):
+    """The server line."""
+
+    bl_idname = "GTR_PT_server"
+    bl_label = "GTR"
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """The way to the preferences."""
+        row = self.layout.row()
+        row.emboss = "NONE"
+        row.operator("gtr.preferences", text="", icon="PREFERENCES")
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """State, device, free memory; Start when it is off."""
+        layout = self.layout
+        if draw_missing_packages(layout):
+            return
+        row = layout.row(align=True)
+        line = session.server
+        row.label(text=session.server.text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
+        if session.state in (State.OFF, State.NOT_SET_UP) or line.state == "failed":
+            row.operator("gtr.server_start", text="Start")
+        row.menu("GTR_MT_server", text="", icon="DOWNARROW_HLT")
+        draw_error(layout)
+        for note in session.notes:
+            draw_text(layout, note, icon="INFO")
+
+
+CLASSES = (GTR_MT_server, GTR_PT_server)

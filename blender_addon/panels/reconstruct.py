@@ -1,0 +1,46 @@
+"""Third panel: the big button, its settings, and how far it is."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..session import State, session
+from .header import GtrPanel
+from .widgets import draw_progress, draw_text
+
+
+class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
+    """Quality, place, Reconstruct."""
+
+    bl_idname = "GTR_PT_reconstruct"
+    bl_label = "Reconstruct"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Settings, then the button or the progress bar in its place."""
+        layout = self.layout
+        settings = context.scene.gtr
+        layout.row().prop(settings, "quality", expand=True)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "face_limit")
+        column.prop(settings, "place")
+        row = layout.row(align=True)
+        row.prop(settings, "refine")
+        steps = row.row(align=True)
+        steps.active = settings.refine
+        steps.prop(settings, "steps")
+        if session.busy and session.kind != "refine":
+            draw_progress(layout)
+            if session.queue_text:
+                layout.label(text=session.queue_text)
+        else:
+            row = layout.row()
+            row.scale_y = 1.6
+            offline = session.state in (State.OFF, State.NOT_SET_UP)
+            row.operator("gtr.reconstruct", text="Start and Reconstruct" if offline else "Reconstruct")
+            if session.message:
+                draw_text(layout, session.message, icon="CHECKMARK")
+
+
+CLASSES = (GTR_PT_reconstruct,)

@@ -1,0 +1,59 @@
+"""Fourth panel: refine the colours of a result, compare, go back, recolour an edited mesh."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import result_objects, stale
+from ..session import session
+from .header import GtrPanel
+from .widgets import draw_progress, draw_text
+
+
+class GTR_PT_texture(GtrPanel, bpy.types.Panel):
+    """What can be done with the colours of the active result."""
+
+    bl_idname = "GTR_PT_texture"
+    bl_label = "Texture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The active result, its steps, and the buttons."""
+        layout = self.layout
+        settings = context.scene.gtr
+        active = result_objects.active(context)
+        if active is None:
+            draw_text(layout, "Select a result of GTR to refine its colours.", icon="INFO")
+        else:
+            layout.label(text=result_objects.describe(active), icon="GROUP_VCOL")
+        column = layout.column()
+        column.enabled = active is not None
+        row = column.row(align=True)
+        row.prop(settings, "steps")
+        row.prop(settings, "show_detail", text="", icon="OPTIONS")
+        if settings.show_detail:
+            detail = column.column()
+            detail.use_property_split = True
+            detail.use_property_decorate = False
+            detail.prop(settings, "refine_views")
+            detail.prop(settings, "strength")
+            detail.prop(settings, "seed")
+        if session.busy and session.kind == "refine":
+            draw_progress(layout)
+        else:
+            row = column.row(align=True)
+            row.operator("gtr.refine", text="Refine", icon="BRUSH_DATA")
+            row.operator("gtr.revert", text="Revert", icon="LOOP_BACK")
+        if active is None:
+            return
+        if session.held is not None:
+            box = layout.box()
+            draw_text(box, "Leave Edit Mode to apply colours.", icon="INFO")
+            box.operator("gtr.apply_now", text="Apply Now")
+        row = column.row()
+        row.enabled = result_objects.can_compare(active)
+        row.prop(context.window_manager.gtr, "compare")
+        if stale.is_edited(active):
+            column.operator("gtr.recolour", text="Recolour Edited Mesh", icon="MOD_VERTEX_WEIGHT")
+
+
+CLASSES = (GTR_PT_texture,)

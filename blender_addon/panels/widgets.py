@@ -1,0 +1,75 @@
+"""Pieces that several panels share: wrapped text, the progress bar, the error box."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+from .. import packages
+from ..messages import ROWS
+from ..session import session
+
+HAS_PROGRESS = "progress" in bpy.types.UILayout.bl_rna.functions
+"""``layout.progress`` exists from Blender 4.0; asking ``hasattr`` is answered wrongly by every version."""
+
+PIXELS_PER_CHARACTER = 6.6  # mean width of the interface font at scale 1, measured in the sidebar
+MARGIN = 46  # pixels that icon and frame of a box take at scale 1
+
+
+def draw_text(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
+    """Draw ``text`` over as many lines as the region needs; the icon stands before the first."""
+    width = bpy.context.region.width if bpy.context.region else 300
+    scale = bpy.context.preferences.system.ui_scale
+    characters = max(16, int((width / scale - MARGIN) / PIXELS_PER_CHARACTER))
+    column = layout.column(align=True)
+    column.scale_y = 0.85
+    for number, line in enumerate(textwrap.wrap(text, characters)):
+        column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+
+
+def draw_progress(layout: bpy.types.UILayout) -> None:
+    """Bar, then what happens, then how long it takes: each on a line of its own."""
+    line = session.progress
+    row = layout.row(align=True)
+    if HAS_PROGRESS:
+        row.progress(factor=line.fraction, type="BAR", text=f"{round(100 * line.fraction)} %")
+    else:
+        bar = row.row(align=True)
+        bar.enabled = False
+        bar.prop(bpy.context.window_manager.gtr, "progress", text="", slider=True)
+    button = row.row(align=True)
+    button.enabled = session.can_cancel
+    if session.can_stop:
+        button.operator("gtr.stop", text="Stop", icon="PAUSE")
+    else:
+        button.operator("gtr.cancel", text="", icon="X")
+    layout.label(text=line.text)
+    if line.times:
+        layout.label(text=line.times, icon="TIME")
+
+
+def draw_error(layout: bpy.types.UILayout) -> None:
+    """The error of the last action with the buttons that repair it."""
+    error = session.error
+    if error is None:
+        return
+    box = layout.box()
+    draw_text(box, error.text, icon="ERROR")
+    row = box.row(align=True)
+    for label, action in error.buttons:
+        row.operator("gtr.fix", text=label).action = action
+    if all(action != "copy_details" for _, action in error.buttons):
+        row.operator("gtr.copy_details", text="" if error.buttons else "Copy Details", icon="COPYDOWN")
+
+
+def draw_missing_packages(layout: bpy.types.UILayout) -> bool:
+    """Say in one sentence what Blender's Python lacks; True when something is missing."""
+    if not packages.missing():
+        return False
+    row = ROWS["missing_packages"]
+    box = layout.box()
+    draw_text(box, row.text, icon="ERROR")
+    for label, action in row.buttons:
+        box.operator("gtr.fix", text=label, icon="COPYDOWN").action = action
+    return True

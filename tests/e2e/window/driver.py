@@ -1,0 +1,210 @@
+"""Runs inside a Blender with a window: a scenario that clicks on real buttons and waits for conditions, never for time.
+
+A scenario is a generator: ``yield condition`` goes on when ``condition()`` is true, ``yield`` goes on after one beat.
+Every condition has a deadline; passing it ends the scenario with a picture of the screen and the condition's source.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+
+BEAT_SECONDS = 0.02
+SWEEP_PIXELS = 7
+"""Distance of the points at which buttons are looked for; a button is 20 pixels high."""
+TAB_PIXELS = 25
+
+Condition = Callable[[], bool]
+Steps = Iterator["Condition | None"]
+
+
+class Driver:
+    """One window with the sidebar open at the GTR tab.
+
+    Args:
+        scenario: takes this driver, yields conditions.
+        out: folder for pictures and the report.
+        deadline: seconds that each condition may take.
+    """
+
+    def __init__(self, scenario: Callable[[Driver], Steps], out: Path, deadline: float = 90.0) -> None:
+        self.out = out
+        self.facts: dict[str, object] = {}
+        self._deadline = deadline
+        self._steps = self._whole(scenario)
+        self._condition: Condition | None = None
+        self._since = time.monotonic()
+        bpy.app.timers.register(self._beat, first_interval=0.2, persistent=True)
+
+    # --- where things are -------------------------------------------------------------------------------------------
+
+    @property
+    def window(self) -> bpy.types.Window:
+        """The first window."""
+        return bpy.context.window_manager.windows[0]
+
+    @property
+    def area(self) -> bpy.types.Area:
+        """The 3D view."""
+        return next(area for area in self.window.screen.areas if area.type == "VIEW_3D")
+
+    def region(self, kind: str) -> bpy.types.Region:
+        """A region of the 3D view: WINDOW, UI ..."""
+        return next(region for region in self.area.regions if region.type == kind)
+
+    # --- hands ------------------------------------------------------------------------------------------------------
+
+    def move(self, x: int, y: int) -> None:
+        """Move the mouse to window coordinates."""
+        self.window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y)
+
+    def click(self, x: int, y: int, button: str = "LEFTMOUSE") -> Steps:
+        """Press and release a mouse button."""
+        self.move(x, y)
+        yield None
+        self.window.event_simulate(type=button, value="PRESS", x=x, y=y)
+        yield None
+        self.window.event_simulate(type=button, value="RELEASE", x=x, y=y)
+        yield None
+
+    def key(self, kind: str, **modifiers: bool) -> Steps:
+        """Press and release a key with the mouse over the middle of the 3D view."""
+        x, y = self.middle()
+        self.move(x, y)
+        yield None
+        self.window.event_simulate(type=kind, value="PRESS", x=x, y=y, **modifiers)
+        yield None
+        self.window.event_simulate(type=kind, value="RELEASE", x=x, y=y, **modifiers)
+        yield None
+
+    def middle(self) -> tuple[int, int]:
+        """Middle of the 3D view in window coordinates."""
+        region = self.region("WINDOW")
+        return region.x + region.width // 3, region.y + region.height // 2
+
+    def press(self, name: str) -> Steps:
+        """Click on the button of an operator (``gtr.reconstruct``) or of a property (``.gtr.compare``)."""
+        found: list[tuple[int, int]] = []
+        yield from self.find(name, found)
+        x, y = found[0]
+        yield from self.click(x, y)
+        self.move(*self.middle())
+        yield None
+
+    def find(self, name: str, found: list[tuple[int, int]]) -> Steps:
+        """Sweep the sidebar from top to bottom until the button under the mouse is the wanted one."""
+        region = self.region("UI")
+        seen: list[str] = []
+        for y in range(region.y + region.height - 4, region.y + 4, -SWEEP_PIXELS):
+            for part in (0.3, 0.7, 0.86):
+                x = region.x + int(region.width * part)
+                self.move(x, y)
+                yield None
+                under = self._under_mouse()
+                if name in under:
+                    found.append((x, y))
+                    return
+                seen.extend(word for word in under.split("\n") if word and word not in seen)
+        raise AssertionError(f"no button {name!r} in the sidebar; there are {seen}")
+
+    def _under_mouse(self) -> str:
+        manager = bpy.context.window_manager
+        words = []
+        with bpy.context.temp_override(window=self.window, area=self.area, region=self.region("UI")):
+            for copy in (
+                lambda: bpy.ops.ui.copy_python_command_button(),
+                lambda: bpy.ops.ui.copy_data_path_button(full_path=True),
+            ):
+                manager.clipboard = ""
+                try:
+                    copy()
+                except RuntimeError:
+                    continue
+                words.append(manager.clipboard)
+        return "\n".join(words)
+
+    # --- eyes -------------------------------------------------------------------------------------------------------
+
+    def picture(self, name: str) -> Steps:
+        """Save what the window shows, after it was drawn anew."""
+        for area in self.window.screen.areas:
+            area.tag_redraw()
+        yield None
+        yield None
+        path = self.out / f"{name}.png"
+        with bpy.context.temp_override(window=self.window, screen=self.window.screen, area=self.area):
+            bpy.ops.screen.screenshot(filepath=str(path))
+        yield path.exists
+
+    def check(self, condition: bool, message: str) -> None:
+        """Fail the scenario with a sentence."""
+        if not condition:
+            raise AssertionError(message)
+
+    # --- the beat ---------------------------------------------------------------------------------------------------
+
+    def _whole(self, scenario: Callable[[Driver], Steps]) -> Steps:
+        yield from self._open_tab()
+        yield from scenario(self)
+
+    def _open_tab(self) -> Steps:
+        drawn: list[bool] = []
+
+        def notice(_panel: object, _context: object) -> None:
+            drawn.append(True)
+
+        with bpy.context.temp_override(window=self.window, area=self.area, region=self.region("WINDOW")):
+            bpy.ops.screen.screen_full_area(use_hide_panels=False)
+        yield None
+        self.area.spaces.active.show_region_ui = True
+        yield lambda: self.region("UI").width > 100
+        bpy.types.GTR_PT_server.append(notice)
+        region = self.region("UI")
+        x = region.x + region.width - 10
+        for y in range(region.y + region.height - 20, region.y, -TAB_PIXELS):
+            yield from self.click(x, y)
+            yield None
+            if drawn:
+                break
+        self.check(bool(drawn), "no tab of the sidebar shows GTR's panels")
+        bpy.types.GTR_PT_server.remove(notice)
+        self.move(*self.middle())
+        yield None
+
+    def _beat(self) -> float | None:
+        try:
+            if self._condition is not None and not self._condition():
+                if time.monotonic() - self._since < self._deadline:
+                    return BEAT_SECONDS
+                source = inspect.getsource(self._condition) if hasattr(self._condition, "__code__") else "a condition"
+                raise AssertionError(f"not within {self._deadline:.0f} s: {source.strip()}")
+            self._condition = next(self._steps)
+            self._since = time.monotonic()
+        except StopIteration:
+            return self._end(None)
+        except BaseException:
+            return self._end(traceback.format_exc())
+        return BEAT_SECONDS
+
+    def _end(self, error: str | None) -> None:
+        if error is not None:
+            with bpy.context.temp_override(window=self.window, screen=self.window.screen, area=self.area):
+                bpy.ops.screen.screenshot(filepath=str(self.out / "failure.png"))
+        report = {"error": error, "facts": self.facts}
+        (self.out / "report.json").write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
+        bpy.ops.wm.quit_blender()
+
+
+def main(scenarios: dict[str, Callable[[Driver], Steps]]) -> None:
+    """Run the scenario that the command line names: ``-- NAME OUT_FOLDER``."""
+    name, out = sys.argv[sys.argv.index("--") + 1 :][:2]
+    bpy.context.preferences.view.show_splash = False
+    bpy.ops.preferences.addon_enable(module="gtr")
+    Driver(scenarios[name], Path(out))
