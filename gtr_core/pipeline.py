@@ -212,6 +212,8 @@ def resolve_device(name: str) -> torch.device:
 
 def _color(field: Field, points: Tensor, progress: Progress) -> Tensor:
     """(N, 3) colours of the field, part by part."""
+    if not len(points):
+        return torch.zeros_like(points)
     parts = []
     chunks = torch.split(points, _CHUNK)
     for index, chunk in enumerate(chunks):

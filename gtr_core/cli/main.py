@@ -61,7 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gtr", description="From a few pictures of an object to a textured mesh.")
+    parser = argparse.ArgumentParser(
+        prog="gtr",
+        description="From a few pictures of an object to a textured mesh.",
+        epilog="Exit codes: 0 done, 2 something to put right (said in one sentence), 130 stopped with Ctrl-C.",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     reconstruct.add_command(commands)
     return parser
@@ -76,7 +80,7 @@ def _interruptible() -> Iterator[Interrupt]:
         if interrupt.requested:
             raise KeyboardInterrupt
         interrupt.requested = True
-        os.write(sys.stderr.fileno(), b"\nStopping ...\n")  # print is not safe inside a signal handler
+        os.write(2, b"\nStopping ...\n")  # print is not safe inside a signal handler
 
     try:
         previous = signal.signal(signal.SIGINT, on_signal)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from gtr_core.fields.output import RenderOutput
 from gtr_core.fields.render_mesh import render_mesh
@@ -21,6 +22,8 @@ TILE = 224
 """Side of one picture in pixels."""
 COLUMNS = 6
 _GAP, _MARGIN, _LABEL = 8, 16, 26
+_ZOOM = 4
+"""Enlargement of the tiles that compare the texture before and after."""
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
@@ -37,16 +40,14 @@ def draw_result(views: Views, mesh: Mesh, before: Mesh | None = None, *, caption
         An RGB picture, ``COLUMNS`` tiles wide.
     """
     cameras = novel_cameras(mesh)
-    after = render_mesh(mesh, cameras, supersample=2)
+    after = render_mesh(mesh, cameras, supersample=3)
     rows = [
         (_inputs_title(views), input_tiles(views)),
         ("New views of the mesh", list(after.rgb)),
         ("Normals", list(normal_colors(after, cameras))),
     ]
     if before is not None:
-        unrefined = render_mesh(before, cameras[: COLUMNS // 2], supersample=2)
-        pairs = [tile for k in range(COLUMNS // 2) for tile in (unrefined.rgb[k], after.rgb[k])]
-        rows.append(("Texture before and after refinement", pairs))
+        rows.append(("Input, before and after refinement (where it changed most)", change_tiles(views, before, mesh)))
     return _sheet(rows, caption)
 
 
@@ -70,21 +71,65 @@ def normal_colors(output: RenderOutput, cameras: Cameras) -> Tensor:
 
 
 def input_tiles(views: Views) -> list[Tensor]:
-    """At most ``COLUMNS`` of the input pictures, spread over all, fitted into square tiles over white."""
-    count = min(COLUMNS, len(views))
-    return [_tile(views, round(k * len(views) / count)) for k in range(count)]
+    """The shown input pictures, fitted into square tiles over white."""
+    return [_tile(views, index) for index in shown_views(views)]
 
 
 def _tile(views: Views, index: int) -> Tensor:
-    height, width = views.cameras.height, views.cameras.width
-    scale = TILE / max(height, width)
+    fitted = _fitted_cameras(views.cameras)
     source = PosedImage("", views.rgba[index], views.cameras.c2w[index], views.cameras.intrinsics[index])
-    small = resized(source, max(1, round(height * scale)), max(1, round(width * scale))).rgba
+    small = resized(source, fitted.height, fitted.width).rgba
     tile = small.new_ones(TILE, TILE, 3)
     top, left = (TILE - small.shape[0]) // 2, (TILE - small.shape[1]) // 2
     alpha = small[..., 3:]
     tile[top : top + small.shape[0], left : left + small.shape[1]] = small[..., :3] * alpha + 1 - alpha
     return tile
+
+
+def change_tiles(views: Views, before: Mesh, after: Mesh) -> list[Tensor]:
+    """Input, before and after, enlarged where two of the shown inputs changed most: six square tiles."""
+    shown = views[shown_views(views)]
+    small = _fitted_cameras(shown.cameras)
+    old, new = (render_mesh(mesh, small).rgb for mesh in (before, after))
+    window = max(1, min(small.height, small.width) // _ZOOM)
+    change = (old - new).abs().mean(-1)[:, None]
+    # The mean over a window: one changed pixel alone is noise.
+    heat = avg_pool2d(change, window, stride=1)[:, 0]
+    order = heat.flatten(1).amax(1).argsort(descending=True)[: COLUMNS // 3].tolist()
+    tiles = []
+    for view in order:
+        top, left = divmod(int(heat[view].argmax()), heat.shape[2])
+        tiles += _zoomed(shown, view, before, after, (top, left, window), small)
+    return tiles
+
+
+def _zoomed(
+    views: Views, view: int, before: Mesh, after: Mesh, box: tuple[int, int, int], small: Cameras
+) -> list[Tensor]:
+    """The square ``box`` (top, left, side in pixels of ``small``) of one view: input, before, after."""
+    top, left, side = box
+    scale = TILE / side
+    fx, fy, cx, cy = small.intrinsics[view].tolist()
+    focus = small.intrinsics.new_tensor([[fx * scale, fy * scale, (cx - left) * scale, (cy - top) * scale]])
+    camera = Cameras(small.c2w[[view]], focus, TILE, TILE)
+    height, width = views.cameras.height, views.cameras.width
+    rows, columns = (
+        ((torch.arange(TILE, device=focus.device) + 0.5) / scale + start) * whole / part
+        for start, whole, part in ((top, height, small.height), (left, width, small.width))
+    )
+    image = views.composite()[view][rows.long().clamp(max=height - 1)][:, columns.long().clamp(max=width - 1)]
+    return [image, *(render_mesh(mesh, camera, supersample=2).rgb[0] for mesh in (before, after))]
+
+
+def _fitted_cameras(cameras: Cameras) -> Cameras:
+    scale = TILE / max(cameras.height, cameras.width)
+    return cameras.resized(max(1, round(cameras.height * scale)), max(1, round(cameras.width * scale)))
+
+
+def shown_views(views: Views) -> list[int]:
+    """Indices of at most ``COLUMNS`` views, spread over all."""
+    count = min(COLUMNS, len(views))
+    return [k * len(views) // count for k in range(count)]
 
 
 def _inputs_title(views: Views) -> str:

@@ -50,7 +50,6 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--face-limit", type=int, default=0, metavar="FACES", help="0 keeps all (default)")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="keep the reconstruction to go on with later")
     parser.add_argument("--no-picture", action="store_true", help="do not write the picture beside the mesh")
     parser.set_defaults(run=run)
 
@@ -65,7 +64,6 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     # Imported here so that the help, and a wrong option, do not wait for torch.
     from gtr_core.io.mesh_files import check_target, write_mesh
     from gtr_core.io.normalize import normalize_views
-    from gtr_core.io.reconstruction_files import save_reconstruction
     from gtr_core.io.views_files import read_views
     from gtr_core.pipeline import Pipeline
 
@@ -94,8 +92,6 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
             )
         progress("save", 0, 1)
         write_mesh(frame.invert(result.mesh), options.output)
-        if options.save:
-            save_reconstruction(result, options.save)
         if not options.no_picture:
             _write_picture(result, before, options.output.with_suffix(".png"))
         progress("save", 1, 1)

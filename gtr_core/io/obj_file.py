@@ -29,8 +29,8 @@ def encode_obj(mesh: Mesh, stem: str) -> dict[str, bytes]:
         np.savetxt(text, mesh.uv.detach().cpu().double().numpy(), fmt="vt %.9g %.9g")
         text.write("usemtl GTR\n")
         np.savetxt(text, np.repeat(faces, 2, axis=1), fmt="f %d/%d %d/%d %d/%d")
-        files[f"{stem}.mtl"] = f"newmtl GTR\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nmap_Kd {stem}.png\n".encode()
-        files[f"{stem}.png"] = encode_png(mesh.texture)
+        files[f"{stem}.mtl"] = f"newmtl GTR\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nmap_Kd {stem}_texture.png\n".encode()
+        files[f"{stem}_texture.png"] = encode_png(mesh.texture)
     else:
         np.savetxt(text, faces, fmt="f %d %d %d")
     files[f"{stem}.obj"] = text.getvalue().encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.geometry.cameras import Cameras
+from gtr_core.io.images import MIN_SIDE
 from gtr_core.views import Views
 
 
@@ -36,20 +37,22 @@ class PosedImage:
     normal: Tensor | None = None
 
 
-def assemble(images: Sequence[PosedImage], size: int | None = None) -> Views:
+MAX_TOTAL_PIXELS = 400_000_000
+"""Pixels of all pictures together that are kept in memory (16 bytes each)."""
+
+
+def assemble(source: Iterable[PosedImage], size: int | None = None) -> Views:
     """Bring the pictures to one size and stack them.
 
     Args:
-        images: of any sizes.
-        size: the longer side of the result in pixels; None keeps the most frequent size.
+        source: pictures of any sizes.
+        size: the longer side of the result in pixels, at least 32; None keeps the most frequent size.
 
     Raises:
-        GtrError: ``camera_invalid``; ``bad_input`` when only some have depth, or normals; ``too_few_views`` for none.
+        GtrError: ``camera_invalid``; ``bad_input`` when only some have depth, or normals; ``image_too_large`` when
+            they are too large together; ``too_few_views`` for none.
     """
-    if not images:
-        raise GtrError(ErrorCode.TOO_FEW_VIEWS, "There are no pictures.", "Add some.")
-    for index, image in enumerate(images):
-        check_camera(image, index)
+    images = _collect(source, size)
     for channel in ("depth", "normal"):
         lacking = [image.name for image in images if getattr(image, channel) is None]
         if 0 < len(lacking) < len(images):
@@ -69,6 +72,30 @@ def assemble(images: Sequence[PosedImage], size: int | None = None) -> Views:
         torch.stack(depth) if depth else None,
         torch.stack(normal) if normal else None,
     )
+
+
+def _collect(source: Iterable[PosedImage], size: int | None) -> list[PosedImage]:
+    if size is not None and size < MIN_SIDE:
+        raise GtrError(ErrorCode.BAD_INPUT, f"A size of {size} pixels is too small.", f"Give at least {MIN_SIDE}.")
+    images, total = [], 0
+    for index, image in enumerate(source):
+        check_camera(image, index)
+        if size is not None:
+            # At once, so that only one picture at a time is in memory at its full size.
+            image = resized(image, *_fitted(image.rgba.shape[0], image.rgba.shape[1], size))
+        total += image.rgba[..., 0].numel()
+        if total > MAX_TOTAL_PIXELS:
+            raise GtrError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"The first {index + 1} pictures have {total / 1e6:.0f} MP together; "
+                f"the limit is {MAX_TOTAL_PIXELS // 1_000_000} MP.",
+                "Scale the pictures down, or ask for a smaller size.",
+                view=index,
+            )
+        images.append(image)
+    if not images:
+        raise GtrError(ErrorCode.TOO_FEW_VIEWS, "There are no pictures.", "Add some.")
+    return images
 
 
 def check_camera(image: PosedImage, index: int) -> None:
@@ -123,9 +150,10 @@ def _common_size(images: Sequence[PosedImage], size: int | None) -> tuple[int, i
     counts = Counter((image.rgba.shape[0], image.rgba.shape[1]) for image in images)
     # The most frequent; of equally frequent ones the largest.
     height, width = max(counts, key=lambda shape: (counts[shape], shape[0] * shape[1]))
-    if size is None:
-        return height, width
-    if size < 1:
-        raise GtrError(ErrorCode.BAD_INPUT, f"A size of {size} pixels is impossible.", "Give at least 32.")
+    return (height, width) if size is None else _fitted(height, width, size)
+
+
+def _fitted(height: int, width: int, size: int) -> tuple[int, int]:
+    """This shape scaled so that its longer side is ``size``."""
     longer = max(height, width)
     return max(1, round(height * size / longer)), max(1, round(width * size / longer))

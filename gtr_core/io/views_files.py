@@ -37,7 +37,7 @@ def read_views(
     Raises:
         GtrError: for everything that can be wrong with the files, with the name of the file at fault.
     """
-    return assemble(list(_read(Path(path), cameras, background)), size)
+    return assemble(_read(Path(path), cameras, background), size)
 
 
 def write_views(views: Views, folder: Path) -> None:

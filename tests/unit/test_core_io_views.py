@@ -21,7 +21,7 @@ from gtr_core.io.nerf_transforms import OPENGL_FROM_OPENCV, Y_UP_FROM_Z_UP
 from gtr_core.io.views_files import read_views, write_views
 from gtr_core.views import Views
 
-SIDE = 48
+SIDE = 64
 
 
 @pytest.fixture(scope="module")
