@@ -65,6 +65,7 @@ class Transport:
         self._deadline: float | None = None
         self._polling = False
         self._wake = False
+        self._cut = False
         self._may_connect = True
         self._connect_refused = False
 
@@ -106,6 +107,9 @@ class Transport:
             try:
                 _refuse_tricks(response, limit)
                 self._read(response, data, limit)
+                if self._cut:
+                    # An answer that we cut off ourselves can look complete: its end is the end of the connection.
+                    raise ConnectionError("the answer was cut off")
             except (OSError, HTTPException) as error:
                 raise self._broken(error, _reply(response, data)) from error
             finally:
@@ -150,13 +154,14 @@ class Transport:
             if polling and self._wake:
                 self._wake = False
                 raise Interrupted
-            self._polling = polling
+            self._polling, self._cut = polling, False
 
     def _end(self) -> None:
         with self._lock:
             self._deadline, self._polling = None, False
 
     def _shut(self) -> None:
+        self._cut = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -264,7 +269,10 @@ def _refuse_tricks(response: Any, limit: int) -> None:
 
 def _give_back(response: Any) -> None:
     # Completely read: the connection can serve the next request. Otherwise it must go.
-    if response.raw._original_response.isclosed():
+    source = response.raw._original_response
+    if source.length == 0:
+        source.close()  # up to Python 3.11 read1 does not notice that the last byte was read
+    if source.isclosed():
         response.raw.release_conn()
     else:
         response.close()
