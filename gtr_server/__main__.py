@@ -130,6 +130,7 @@ def _serve(settings: Settings) -> int:
     services.port = listener.getsockname()[1]
     server = HttpServer(create_app(services), listener)
     _handle_signals(services.lifetime.stopping)
+    _leave_when_a_thread_dies(services.lifetime.stopping)
     services.supervisor.start()
     state = State(services.port, services.token, os.getpid(), __version__, services.instance_id)
     files = [settings.own_state_file, *([settings.state_file] if settings.state_file else [])]
@@ -147,7 +148,7 @@ def _serve(settings: Settings) -> int:
         services.events.close()
         server.shut(1.0)
         services.supervisor.stop()
-        housekeeping.join()
+        housekeeping.join(timeout=2)
         services.store.close()
         log.info("Stopped")
     return 0
@@ -171,6 +172,18 @@ def _handle_signals(stopping: threading.Event) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
+
+
+def _leave_when_a_thread_dies(stopping: threading.Event) -> None:
+    # A server without its supervisor would accept jobs that never run: better none, and a client that says so.
+    def died(error: threading.ExceptHookArgs) -> None:
+        name = error.thread.name if error.thread else "?"
+        log.critical(
+            "Thread %s died", name, exc_info=(error.exc_type, error.exc_value or Exception(), error.exc_traceback)
+        )
+        stopping.set()
+
+    threading.excepthook = died
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,7 @@ WEIGHTS: dict[Task, dict[str, float]] = {
     },
     Task.REFINE: {"load": 5, "texture": 85, "color": 5, "save": 5},
     Task.RECOLOUR: {"load": 20, "color": 75, "save": 5},
-    Task.MASKS: {"load": 5, "encode": 90, "save": 5},
+    Task.MASKS: {"load": 95, "save": 5},
 }  # fmt: skip
 """Stages of each task in order, with their usual share of its time in per cent."""
 

@@ -80,7 +80,7 @@ class Background(Strict):
 
     mode: Literal["auto", "alpha", "key"] = "auto"
     color: Annotated[list[Unit], Field(min_length=3, max_length=3)] | None = None
-    tolerance: Unit | None = None
+    tolerance: Annotated[FiniteFloat, Field(gt=0, lt=1)] | None = None
 
 
 class Image(Strict):

@@ -134,13 +134,13 @@ KINDS: dict[str, type[Message]] = {
 
 def encode(message: Message) -> bytes:
     """Message -> JSON bytes."""
-    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode()
+    return json.dumps([type(message).__name__, asdict(message)]).encode()
 
 
 def decode(data: bytes) -> Message:
     """JSON bytes -> message."""
-    members = json.loads(data)
-    return KINDS[members.pop("kind")](**members)
+    kind, members = json.loads(data)
+    return KINDS[kind](**members)
 
 
 @dataclass
