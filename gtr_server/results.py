@@ -37,12 +37,12 @@ def write_mesh_npz(mesh: Mesh, path: Path) -> None:
         "faces": mesh.faces.cpu().to(torch.int32).numpy(),
         "colors": to_bytes(colors),
     }
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)
 
 
 def write_colors_npz(colors: Tensor, path: Path) -> None:
     """``colors`` uint8 (N,3) sRGB."""
-    np.savez(path, allow_pickle=False, colors=to_bytes(colors))
+    np.savez(path, colors=to_bytes(colors))
 
 
 def write_mask_png(alpha: Tensor, path: Path) -> None:
