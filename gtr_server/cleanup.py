@@ -26,7 +26,7 @@ def forget(store: Store, settings: Settings, job_id: str) -> None:
 
 
 def clean(store: Store, settings: Settings, blobs: BlobStore, quota: int = DATA_QUOTA) -> None:
-    """Purge the oldest finished jobs above the quota, blobs out of use for a day, and folders of no job."""
+    """Purge the oldest finished jobs above the quota, and remove blobs out of use for a day."""
     finished = store.finished_oldest_first()
     sizes = {job.id: _size(settings.jobs / job.id) for job in finished}
     total = sum(sizes.values())

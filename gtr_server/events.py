@@ -39,6 +39,12 @@ class EventLog:
         self._waiters = threading.BoundedSemaphore(MAX_WAITERS)
         self._closed = False
 
+    def begin(self, job: str, code: str, **members: Any) -> None:
+        """Append the first event of a job; nothing when a quicker thread has already told more."""
+        with self._changed:
+            if job not in self._jobs:
+                self.add(job, code, **members)
+
     def add(self, job: str, code: str, *, stage: str | None = None, progress: float | None = None, **data: Any) -> None:
         """Append an event and wake who waits.
 

@@ -54,6 +54,8 @@ class Guard:
             raise Problem(ProblemCode.BAD_REQUEST, "Exactly one Host header is needed.")
         if host not in (f"127.0.0.1:{self.services.port}", f"localhost:{self.services.port}"):
             raise Problem(ProblemCode.WRONG_HOST, "This server is not the host that was asked for.")
+        if "X-Forwarded-Host" in request.headers or "Forwarded" in request.headers:
+            raise Problem(ProblemCode.WRONG_HOST, "This server does not work behind a proxy.")
         if not request.environ.get("REQUEST_URI", "/").startswith("/"):
             raise Problem(ProblemCode.WRONG_HOST, "Absolute addresses are not accepted.")
 

@@ -209,11 +209,11 @@ class JobRoutes:
         read_body(EmptyRequest)
         before = self._job(job_id)
         job = self.services.store.request_cancel(before.id)
-        if not before.state.terminal and job.state in (State.CANCELLING, State.CANCELLED):
+        if before.state is State.QUEUED and job.state is State.CANCELLED:
             self.services.outcomes.tell(job)
         if job.state is State.CANCELLING:
             self.services.supervisor.cancel(job.id)
-        return jsonify(self._view(job)), 202 if job.state is State.CANCELLING or not before.state.terminal else 200
+        return jsonify(self._view(job)), 200 if before.state.terminal else 202
 
     def finish(self, job_id: str) -> Answer:
         """Let a running refinement end after its current step."""

@@ -22,6 +22,8 @@ class Leases:
         self._ends: dict[str, float] = {}
         self._lock = threading.Lock()
         self._unowned_since = clock()
+        self.ever_held = False
+        """Whether any client has ever come."""
 
     def renew(self, client: str) -> bool:
         """Take or renew a lease; False when there are absurdly many."""
@@ -30,6 +32,7 @@ class Leases:
             if client not in self._ends and len(self._ends) >= MAX_CLIENTS:
                 return False
             self._ends[client] = self._clock() + self.ttl
+            self.ever_held = True
             return True
 
     def release(self, client: str) -> None:

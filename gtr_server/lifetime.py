@@ -60,6 +60,6 @@ class Lifetime:
     @property
     def patience(self) -> float:
         """Seconds without clients and work after which the server leaves."""
-        if self.settings.stop_when_unowned and self.settings.owner_lease:
-            return 0.0
-        return self.settings.idle_timeout
+        if not self.leases.ever_held:
+            return max(self.settings.idle_timeout, self.settings.lease_ttl)
+        return 0.0 if self.settings.stop_when_unowned else self.settings.idle_timeout

@@ -88,9 +88,11 @@ class Outcomes:
         data: dict[str, Any] = {"state": job.state, "attempt": job.attempt}
         if job.error:
             data["error"] = job.error
+        # The thread that accepted a job can be slower than the one that starts it.
+        append = self.events.begin if job.state is State.QUEUED else self.events.add
         stage = {State.QUEUED: "wait", State.RUNNING: "load"}.get(job.state)
         progress = 1.0 if job.state is State.SUCCEEDED else None
-        self.events.add(job.id, "state", stage=stage, progress=progress, **data)
+        append(job.id, "state", stage=stage, progress=progress, **data)
 
     def _end(self, job: Job) -> None:
         if job.state is not State.SUCCEEDED:

@@ -65,7 +65,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
             max_request_body_size=MAX_BLOB_BYTES,
             ident=None,
             asyncore_use_poll=os.name == "posix",
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,
         )
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(adjustments.threads)

@@ -8,13 +8,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
 from gtr_server.crash_history import CrashHistory
-from gtr_server.job import Job
+from gtr_server.job import Job, State
 from gtr_server.outcomes import Outcomes
 from gtr_server.problems import ProblemCode
 from gtr_server.settings import Settings
@@ -71,7 +71,7 @@ class Supervisor:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._bell_in, self._bell = Pipe(duplex=False)
         self._bell_lock = threading.Lock()
-        self._stopping = False
+        self._leaving = False
         self._thread = threading.Thread(target=self._serve, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -126,7 +126,7 @@ class Supervisor:
     # From here on everything runs in the supervisor's own thread.
 
     def _serve(self) -> None:
-        while not self._stopping:
+        while not self._leaving or self._current is not None:
             self._turn()
         if self._worker is not None:
             self._worker.send(Stop())
@@ -153,7 +153,12 @@ class Supervisor:
             self._unsettled = None
 
     def _start_worker(self) -> None:
-        if self._worker is not None or self.crashes.degraded or time.monotonic() < self.crashes.not_before:
+        if (
+            self._worker is not None
+            or self._leaving
+            or self.crashes.degraded
+            or time.monotonic() < self.crashes.not_before
+        ):
             return
         self._oom_kills = oom_kills()
         self._worker = WorkerProcess(self.settings.device, self.settings.worker_log)
@@ -161,7 +166,7 @@ class Supervisor:
         log.info("Worker %d started", self._worker.pid)
 
     def _dispatch(self) -> None:
-        if self._worker is None or not self._ready or self._current is not None or self._stopping:
+        if self._worker is None or not self._ready or self._current is not None or self._leaving:
             return
         found = self.outcomes.start_next()
         if found is not None:
@@ -277,6 +282,7 @@ class Supervisor:
     def _cancel(self, job: str) -> None:
         if self._worker is not None and self._current is not None and self._current.job.id == job:
             self._worker.send(Cancel(job))
+            self.outcomes.tell(replace(self._current.job, state=State.CANCELLING))
             self._current.kill_at = min(self._current.kill_at, time.monotonic() + self.settings.cancel_grace)
 
     def _finish(self, job: str) -> None:
@@ -293,22 +299,7 @@ class Supervisor:
             self.outcomes.lost(job, ProblemCode.WORKER_KILLED, "The model process was restarted.")
 
     def _begin_stop(self) -> None:
-        current = self._current
-        if current is None or self._worker is None:
-            self._stopping = True
-            return
-        self._worker.send(Cancel(current.job.id))
-        deadline = time.monotonic() + self.settings.cancel_grace
-        while self._current is not None and (rest := deadline - time.monotonic()) > 0:
-            if not wait([self._worker.connection], rest):
-                break
-            messages = self._worker.pending()
-            if not messages:
-                break
-            for message in messages:
-                self._hear(message)
-        if self._current is not None:
-            self._drop_worker()
-            self._close_job()
-            self.outcomes.stopped(current.job)
-        self._stopping = True
+        self._leaving = True
+        if self._current is not None and self._worker is not None:
+            self._worker.send(Cancel(self._current.job.id))
+            self._current.kill_at = time.monotonic() + self.settings.cancel_grace

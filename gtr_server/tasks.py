@@ -58,6 +58,7 @@ class Tasks:
         """
         folder = Path(run.folder)
         reporter("load", 0, 1)
+        self._try_device()
         notes, stats = self._tasks[run.task](run, reporter)
         stats["seconds"] = reporter.close()
         summary = {"job": run.job, "task": run.task, "model": run.model, "attempt": run.attempt}
@@ -65,6 +66,12 @@ class Tasks:
             folder / "log.json", {**summary, "device": self.device_info(), "notes": notes, "stats": stats}
         )
         return results.collect(folder), notes, stats
+
+    def warm_up(self) -> None:
+        """Load what the first refinement would wait for: torch imports its optimisers' machinery at first use."""
+        parameter = torch.zeros(1, requires_grad=True)
+        parameter.sum().backward()  # type: ignore[no-untyped-call]
+        torch.optim.Adam([parameter]).step()
 
     def unload(self) -> None:
         """Forget models and results."""
@@ -80,6 +87,11 @@ class Tasks:
             return {"kind": "cuda", "name": torch.cuda.get_device_name(), "free": free, "total": total}
         memory = results.main_memory()
         return {"kind": "cpu", "name": f"{torch.get_num_threads()} CPU threads", **memory}
+
+    def _try_device(self) -> None:
+        # A poisoned device answers nothing any more: better to know before the job than in the midst of it.
+        if self.device != "cpu" and torch.cuda.is_available():
+            torch.ones(1, device="cuda" if self.device == "auto" else self.device).sum().item()
 
     def _pipeline(self, model: str) -> Pipeline:
         if model not in self._pipelines:

@@ -95,6 +95,8 @@ class Worker:
             self.channel.send(StartFailed(f"{type(error).__name__}: {error}"))
             raise SystemExit(1) from error
         self.channel.send(Ready(tasks.device_info()))
+        if self._work.empty():
+            tasks.warm_up()
         while not isinstance(message := self._work.get(), Stop):
             if isinstance(message, Unload):
                 tasks.unload()
