@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from . import result_objects, scene, view_source, windows
 from .errors import ClientError
 from .faults import SceneFault
+from .picture_files import read_picture
 from .properties import GRID_RESOLUTION
 from .run import Run
 from .session import session
@@ -102,10 +105,9 @@ def masks_run(context: bpy.types.Context) -> Run:
     Raises:
         ClientError: an image cannot be read.
     """
-    from . import images_input
-
     run = _run(context, "masks", "Masks")
-    run.images = tuple(images_input.read_files(context))
+    paths = [Path(bpy.path.abspath(slot.filepath)) for slot in context.scene.gtr.slots]
+    run.images = tuple(read_picture(path)[0] for path in paths)
     run.background = background(context)
     return run
 

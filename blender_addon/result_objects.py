@@ -33,8 +33,11 @@ def remember(obj: bpy.types.Object, **values: Any) -> None:
 
 
 def is_result(obj: bpy.types.Object | None) -> bool:
-    """Whether GTR made this mesh object."""
-    return obj is not None and obj.type == "MESH" and bool(info(obj))
+    """Whether GTR made this mesh object (the rough surface of a job that still runs does not count)."""
+    if obj is None or obj.type != "MESH":
+        return False
+    record = info(obj)
+    return bool(record) and not record.get("preview")
 
 
 def find(result_id: str) -> bpy.types.Object | None:
@@ -72,13 +75,13 @@ def count_in_words(count: int) -> str:
 
 
 def can_compare(obj: bpy.types.Object | None) -> bool:
-    """Whether the colours before refinement are kept beside those of now."""
-    return is_result(obj) and obj.data.attributes.get(BASE) is not None
+    """Whether the result was refined and the colours before that are kept."""
+    return is_result(obj) and bool(info(obj).get("refined")) and obj.data.color_attributes.get(BASE) is not None
 
 
 def is_comparing(obj: bpy.types.Object | None) -> bool:
     """Whether the colours before refinement are shown."""
-    if not can_compare(obj):
+    if obj is None or obj.type != "MESH":
         return False
     shown = obj.data.color_attributes.active_color
     return shown is not None and shown.name == BASE

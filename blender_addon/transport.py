@@ -121,9 +121,10 @@ class Transport:
             self._end()
 
     def break_call(self) -> None:
-        """End the call that is under way, whatever it is."""
+        """End the call that is under way, whatever it is; an idle connection stays, for the farewell."""
         with self._lock:
-            self._shut()
+            if self._deadline is not None:
+                self._shut()
 
     def break_poll(self) -> None:
         """End the long poll that is under way, or else the next one, so that its caller looks around."""

@@ -16,6 +16,8 @@ SERVER_ICONS = {
     "incompatible": "ERROR",
     "failed": "ERROR",
 }
+HEADLINES = {"off": "Server off", "stopped": "Server off", "failed": "No server"}
+"""Short words beside the *Start* button; what is wrong stands in the error box."""
 
 
 class GtrPanel:
@@ -60,12 +62,15 @@ class GTR_PT_server(GtrPanel, bpy.types.Panel):
         layout = self.layout
         if draw_missing_packages(layout):
             return
-        row = layout.row(align=True)
         line = session.server
-        row.label(text=session.server.text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
-        if session.state in (State.OFF, State.NOT_SET_UP) or line.state == "failed":
-            row.operator("gtr.server_start", text="Start")
-        row.menu("GTR_MT_server", text="", icon="DOWNARROW_HLT")
+        startable = session.state in (State.OFF, State.NOT_SET_UP) or line.state == "failed"
+        row = layout.split(factor=0.58, align=True) if startable else layout.row(align=True)
+        text = HEADLINES.get(line.state, line.text) if startable else line.text
+        row.label(text=text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
+        buttons = row.row(align=True)
+        if startable:
+            buttons.operator("gtr.server_start", text="Start")
+        buttons.menu("GTR_MT_server", text="", icon="DOWNARROW_HLT")
         draw_error(layout)
         for note in session.notes:
             draw_text(layout, note, icon="INFO")
