@@ -51,12 +51,12 @@ def place_mesh(run: Run) -> None:
         run.preview_id, run.result_id = "", result_objects.info(obj)["id"]
         _write_record(run, obj)
         preferences = get_preferences(context)
-        if preferences.replace:
-            _hide_former(context, obj)
         if preferences.show_colors:
             scene.show_vertex_colors(_clicked_view(run))
         if context.mode == "OBJECT" and windows.selection(context) == run.selection:
             scene.select_only(obj)
+        if preferences.replace:
+            _hide_former(context, obj)
     scene.push_undo("GTR Reconstruct")
 
 
@@ -87,13 +87,13 @@ def finish_colors(run: Run, *, force: bool = False) -> str:
     found = scene.readiness(obj, len(run.colors))
     if found == "painted" and (force or run.kind == "recolour"):
         found = "ready"
-    if found == "changed":
-        result_objects.remember(obj, job=run.job_id)
+    refined = run.kind != "recolour"
+    if refined and found in ("changed", "ready"):
+        result_objects.remember(obj, job=run.job_id)  # a recolouring leaves nothing to continue from
     if found != "ready":
         return found
-    refined = run.kind != "recolour"
     scene.set_colors(obj, run.colors, keep_base=refined)
-    result_objects.remember(obj, job=run.job_id, refined=refined, shape=stale.shape_digest(obj))
+    result_objects.remember(obj, refined=refined, shape=stale.shape_digest(obj))
     stale.forget_shapes()
     scene.push_undo("GTR Refine Texture" if refined else "GTR Recolour")
     return "ready"
@@ -124,7 +124,11 @@ def _create(context: bpy.types.Context, run: Run, mesh: MeshResult) -> bpy.types
     preferences = get_preferences(context)
     name = preferences.collection_name.strip() or "GTR"
     assert run.placement is not None
-    return scene.create_object(mesh, run.placement, f"{run.title}_GTR", name, unlit=preferences.unlit)
+    untouched = windows.selection(context) == run.selection
+    obj = scene.create_object(mesh, run.placement, f"{run.title}_GTR", name, unlit=preferences.unlit)
+    if untouched:
+        run.selection = windows.selection(context)  # a source that OVER hides is no longer selected
+    return obj
 
 
 def _write_record(run: Run, obj: bpy.types.Object) -> None:

@@ -3,6 +3,11 @@
 import bpy
 from bpy.props import StringProperty
 
+from .. import result_objects
+from ..faults import SceneFault
+from ..messages import ROWS
+from ..preferences import get_preferences
+from ..run import ErrorBox
 from ..session import session
 from .guard import error_box, explain, outcome
 
@@ -21,12 +26,40 @@ class GTR_OT_export(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write, check what was written, say so."""
-        from .. import export_plan
+        from .. import export
 
         session.begin()
+        settings = context.scene.gtr
+        if settings.export_folder.startswith("//") and not bpy.data.filepath:
+            row = ROWS["folder_denied"]
+            session.fail(ErrorBox("folder_denied", "Save the file first or choose a folder.", row.buttons))
+            return outcome(self)
         with error_box():
-            session.exported = tuple(export_plan.export(context))
+            written = export.export_objects(
+                context,
+                _chosen(context),
+                settings.export_folder,
+                settings.export_format,
+                at_origin=settings.export_origin,
+                overwrite=settings.export_overwrite,
+                unlit=get_preferences(context).unlit,
+            )
+            session.exported = tuple(entry.text for entry in written)
+            self.report({"INFO"}, "; ".join(session.exported))
         return outcome(self)
+
+
+def _chosen(context: bpy.types.Context) -> list[bpy.types.Object]:
+    scope = context.scene.gtr.export_scope
+    if scope == "ALL":
+        found = [obj for obj in context.scene.objects if result_objects.is_result(obj)]
+    elif scope == "SELECTED":
+        found = [obj for obj in context.selected_objects if obj.type == "MESH"]
+    else:
+        found = [obj for obj in (context.active_object,) if obj is not None and obj.type == "MESH"]
+    if not found:
+        raise SceneFault("no_selection", "No mesh to export is chosen.")
+    return found
 
 
 class GTR_OT_choose_folder(bpy.types.Operator):
