@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RETRIES, RETRY_SECONDS = 5, 60.0
 """A safe call is repeated so often and for so long at most."""
+PROOF_SECONDS = 3.0
+"""Time for the answer to /health, which needs no work."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
 _TRANSIENT = frozenset({429, 502, 503})
 _FINAL = frozenset({"worker_degraded", "stopping"})
@@ -53,7 +55,7 @@ class Api:
         nonce = secrets.token_hex(16)
         values: dict[str, object] = {"port": self.endpoint.port}
         try:
-            reply = self._transport.send("GET", f"{self.endpoint.url}/health?nonce={nonce}", seconds=5)
+            reply = self._transport.send("GET", f"{self.endpoint.url}/health?nonce={nonce}", seconds=PROOF_SECONDS)
         except BrokenReply:
             raise
         except ClientError as error:

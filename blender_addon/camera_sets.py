@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .packages import numpy
@@ -94,7 +94,7 @@ def place(spot: Place, height: int, width: int) -> PlacedCamera:
     return PlacedCamera(name, [[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]], w2c)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _spread(views: int) -> tuple[Place, ...]:
     """Points that push each other apart like charges (Thomson's problem), Top and Bottom fixed from six views on.
 

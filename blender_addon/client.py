@@ -17,6 +17,8 @@ MESH_LIMIT, COLORS_LIMIT, MASK_LIMIT = 1 << 30, 1 << 28, 1 << 26
 """Largest answers that we read, bytes."""
 TRANSFER_SECONDS = 300.0
 """Time for one upload or download."""
+POLL_MARGIN_SECONDS = 5.0
+"""A long poll that is so late is no sign of life."""
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
 
@@ -93,7 +95,7 @@ class GtrClient(Api):
     def events(self, job_id: str, *, after: int, wait: int = 20) -> dict[str, Any]:
         """Events with a sequence number above ``after``; waits up to ``wait`` seconds for the first (no retries)."""
         query = urlencode({"after": after, "wait": wait})
-        seconds = min(READ_SECONDS, wait + 8.0)
+        seconds = min(READ_SECONDS, wait + POLL_MARGIN_SECONDS)
         return self.json("GET", f"{_job(job_id)}/events?{query}", retry=False, seconds=seconds, polling=True)
 
     def preview(self, job_id: str, etag: str = "") -> Preview | None:

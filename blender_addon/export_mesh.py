@@ -56,10 +56,8 @@ def linear_colors(colors: NDArray[Any]) -> NDArray[np.float64]:
     if colors.dtype == np.uint8:
         value = np.arange(256) / 255
         table = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-        result: NDArray[np.float64] = table[colors[:, :3]]
-        return result
-    values: NDArray[np.float64] = np.clip(np.nan_to_num(colors[:, :3].astype(np.float64)), 0.0, 1.0)
-    return values
+        return table[colors[:, :3]]  # type: ignore[no-any-return]
+    return np.clip(np.nan_to_num(colors[:, :3].astype(np.float64)), 0.0, 1.0)  # type: ignore[no-any-return]
 
 
 def srgb_bytes(colors: NDArray[Any]) -> NDArray[np.uint8]:

@@ -75,7 +75,6 @@ class JobFollower:
         self._run_controls = run_controls
         self._passed_on: set[str] = set()
         self._heard = time.monotonic()
-        self._losses = 0
 
     def follow(self, job_id: str, on_preview: Callable[[Preview, int], None] | None = None) -> dict[str, Any]:
         """Wait for the end of a job, however long it takes as long as the server lives.
@@ -128,7 +127,7 @@ class JobFollower:
                 raise
             self._lost(error)
             return None
-        self._heard, self._losses = time.monotonic(), 0
+        self._heard = time.monotonic()
         return answer
 
     def _pass_on_wishes(self, job_id: str) -> None:
@@ -147,23 +146,31 @@ class JobFollower:
             self._passed_on.add("finish")
 
     def _lost(self, error: ClientError) -> None:
-        silent = time.monotonic() - self._heard
-        retry = _RETRY_SECONDS[min(self._losses, len(_RETRY_SECONDS) - 1)]
-        self._losses += 1
-        if self._request.cancel.is_set():
-            raise Interrupted
-        self._emit(Lost(self._request.handle, silent, retry))
-        client = self._link.find_again()
-        if client is not None:
-            self.client = client
-            self._passed_on.clear()
-        elif self._link.is_gone():
-            raise ClientError("server_stopped", details=str(error))
-        elif silent > SILENCE_SECONDS:
-            code = "server_stopped" if error.code == "server_off" else "no_response"
-            raise ClientError(code, details=str(error), values={"seconds": f"{SILENCE_SECONDS:.0f}"})
-        if self._link.stop_event.wait(retry):
-            raise Interrupted
+        """Look for the server until it answers again.
+
+        Raises:
+            ClientError: ``server_stopped`` or ``no_response`` when it is gone for good.
+            Interrupted: the user does not want to wait.
+        """
+        attempt = 0
+        while True:
+            if self._request.cancel.is_set():
+                raise Interrupted
+            retry = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+            attempt += 1
+            self._emit(Lost(self._request.handle, time.monotonic() - self._heard, retry))
+            client = self._link.find_again()
+            if client is not None:
+                self.client = client
+                self._passed_on.clear()
+                return
+            if self._link.is_gone():
+                raise ClientError("server_stopped", details=str(error))
+            if time.monotonic() - self._heard + retry > SILENCE_SECONDS:
+                code = "server_stopped" if error.code == "server_off" else "no_response"
+                raise ClientError(code, details=str(error), values={"seconds": f"{SILENCE_SECONDS:.0f}"})
+            if self._link.stop_event.wait(retry):
+                raise Interrupted
 
     def _tell(self, event: dict[str, Any], step: int) -> int:
         data = event.get("data")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_VERTICES, MAX_FACES = 20_000_000, 40_000_000
+MAX_VERTICES, MAX_FACES = 5_000_000, 10_000_000
 """More than any preset makes; a bound for what a broken answer can make us allocate."""
 _HEADER_ALLOWANCE = 4096
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -86,17 +86,22 @@ def _read_npz(data: bytes, wanted: dict[str, tuple[str, int]]) -> dict[str, NDAr
             names = [info.filename for info in archive.infolist()]
             if sorted(names) != sorted(f"{name}.npy" for name in wanted):
                 raise _bad("it has other members than agreed")
+            for name, kind in wanted.items():
+                _check_declared_size(archive, name, *kind)
             return {name: _read_member(archive, name, *kind) for name, kind in wanted.items()}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise _bad("it is not a sound npz file", str(error)) from error
 
 
+def _check_declared_size(archive: zipfile.ZipFile, name: str, dtype: str, max_rows: int) -> None:
+    size = archive.getinfo(f"{name}.npy").file_size
+    if size > max_rows * 3 * numpy().dtype(dtype).itemsize + _HEADER_ALLOWANCE:
+        raise _bad(f"{name} would have {size} bytes")
+
+
 def _read_member(archive: zipfile.ZipFile, name: str, dtype: str, max_rows: int) -> NDArray[Any]:
     np = numpy()
     info = archive.getinfo(f"{name}.npy")
-    row = 3 * np.dtype(dtype).itemsize
-    if info.file_size > max_rows * row + _HEADER_ALLOWANCE:
-        raise _bad(f"{name} would have {info.file_size} bytes")
     with archive.open(info) as file:
         # One byte more than declared would be a lie in the directory; never read further than that.
         raw = file.read(info.file_size + 1)

@@ -226,10 +226,10 @@ class Transport:
         with self._lock:
             woken = self._polling and self._wake
             self._wake = self._wake and not woken
-        if self._stop.is_set() or woken:
-            return Interrupted()
         if self._connect_refused:
             return NotProved()
+        if self._stop.is_set() or woken:
+            return Interrupted()
         overdue = self._deadline is not None and time.monotonic() > self._deadline
         library = requests()
         if overdue or isinstance(error, (library.Timeout, TimeoutError)):

@@ -21,8 +21,8 @@ _ARRAY, _ELEMENTS = 34962, 34963
 def glb_bytes(meshes: Sequence[ExportMesh], *, unlit: bool = False) -> bytes:
     """A whole ``.glb`` file, one node per mesh.
 
-    Colours are ``COLOR_0``: 16-bit normalised, linear (8-bit linear would show bands in the darks). Normals are those of
-    a smooth surface, weighted by area. All meshes share one material; it is there because viewers take metallic 1
+    Colours are ``COLOR_0``: 16-bit normalised, linear (8-bit linear would show bands in the darks). Normals are those
+    of a smooth surface, weighted by area. All meshes share one material; it is there because viewers take metallic 1
     without one and look dark.
 
     Args:
@@ -35,7 +35,8 @@ def glb_bytes(meshes: Sequence[ExportMesh], *, unlit: bool = False) -> bytes:
     if not meshes:
         raise ValueError("nothing to write")
     writer = _Writer()
-    nodes, records = [], []
+    nodes: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for mesh in meshes:
         nodes.append({"name": mesh.name, "mesh": len(records)})
         records.append({"name": mesh.name, "primitives": [writer.primitive(mesh.checked())]})
@@ -103,9 +104,9 @@ def vertex_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> NDArray[np.fl
 def _unsigned_shorts(colors: NDArray[Any]) -> NDArray[np.uint16]:
     np = numpy()
     # Four channels although alpha is always one: three would break the alignment to 4 bytes.
-    result: NDArray[np.uint16] = np.full((len(colors), 4), 65535, np.uint16)
+    result: Any = np.full((len(colors), 4), 65535, np.uint16)
     result[:, :3] = np.rint(linear_colors(colors) * 65535)
-    return result
+    return result  # type: ignore[no-any-return]
 
 
 def _material(unlit: bool) -> dict[str, Any]:

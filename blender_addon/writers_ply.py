@@ -35,7 +35,7 @@ def ply_bytes(meshes: Sequence[ExportMesh]) -> bytes:
             vertices["color"][first:after] = 255 if part.colors is None else srgb_bytes(part.colors)
         faces["corners"][row : row + len(part.faces)] = part.faces.astype(np.int64) + first
         first, row = after, row + len(part.faces)
-    return _header(len(vertices), len(faces), colored) + vertices.tobytes() + faces.tobytes()
+    return b"".join([_header(len(vertices), len(faces), colored), vertices.tobytes(), faces.tobytes()])
 
 
 def _header(vertices: int, faces: int, colored: bool) -> bytes:
