@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gtr_core.data.meshes import load_textured_mesh
 from gtr_core.data.render_dataset import render_views
+from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.geometry.cameras import CAMERA_SETS, Cameras, camera_set, orbit
 from gtr_core.geometry.mesh import Mesh
+from gtr_core.metrics.shape import SAMPLES, sample_surface
 from gtr_core.views import Views
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUT_SIZE = 512
 NOVEL_SIZE = 256
+VISIBLE_SIZE = 256
 _INPUT_SAMPLES, _NOVEL_SAMPLES = 2, 4
 
 
@@ -50,6 +55,34 @@ def novel_views(name: str) -> Views:
     return _cached(name, "novel", orbit(azimuths, elevations, height=NOVEL_SIZE, width=NOVEL_SIZE), _NOVEL_SAMPLES)
 
 
+def visible_points(name: str) -> Tensor:
+    """Samples (N, 3) of the part of the true surface that can be seen from outside at all.
+
+    Many objects hide surface inside (parts that overlap, inner walls), which no view can show.
+    """
+    path = cache_folder() / f"{name}_visible.npy"
+    if not path.exists():
+        mesh = true_mesh(name)
+        points = sample_surface(mesh, 2 * SAMPLES, seed=1)
+        cameras = _all_around(60)
+        seen = torch.zeros(len(points), dtype=torch.bool)
+        bare = Mesh(mesh.vertices, mesh.faces)
+        for k in range(len(cameras)):
+            camera = cameras[[k]]
+            u, v, z = camera.project(points)[0].unbind(-1)
+            depth = render_mesh(bare, camera).depth[0]
+            seen |= z < depth[v.long().clamp(0, VISIBLE_SIZE - 1), u.long().clamp(0, VISIBLE_SIZE - 1)] + 0.02
+        np.save(path, points[seen][:SAMPLES].numpy())
+    return torch.from_numpy(np.load(path))
+
+
+def _all_around(count: int) -> Cameras:
+    """Cameras spread evenly over the sphere (a Fibonacci lattice)."""
+    elevations = [math.degrees(math.asin(1 - (2 * k + 1) / count)) for k in range(count)]
+    azimuths = [math.degrees(k * math.pi * (3 - math.sqrt(5))) % 360 for k in range(count)]
+    return orbit(azimuths, elevations, height=VISIBLE_SIZE, width=VISIBLE_SIZE)
+
+
 def _cached(name: str, kind: str, cameras: Cameras, samples: int) -> Views:
     path = cache_folder() / f"{name}_{kind}.npz"
     if not path.exists():
@@ -74,3 +107,4 @@ def prepare(names: list[str]) -> None:
             assert kind in CAMERA_SETS
             input_views(name, kind)
         novel_views(name)
+        visible_points(name)

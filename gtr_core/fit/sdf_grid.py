@@ -44,7 +44,8 @@ class SdfGrid:
         inside = points.clamp(-1, 1)
         grid = inside.flip(-1).reshape(1, 1, 1, -1, 3)
         values: Tensor = grid_sample(self.values[None, None], grid, mode="bilinear", align_corners=True)
-        return values.reshape(-1) + (points - inside).norm(dim=-1)
+        beyond = torch.linalg.vector_norm(points - inside, dim=-1)
+        return values.reshape(-1) + beyond
 
     def gradient(self, points: Tensor) -> Tensor:
         """Central differences of :meth:`sample` over one cell at (N, 3) points: (N, 3), outward, about unit length."""
