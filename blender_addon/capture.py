@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,9 +131,7 @@ class Capture:
             return
         self._closed = True
         self._scene.close()
-        for path in self._folder.iterdir():
-            path.unlink()
-        self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _copy_again(self) -> None:
         self._scene.close()
@@ -148,7 +147,11 @@ class Capture:
         color, passes = self._folder / "color.png", self._folder / "passes.exr"
         self._scene.render_color(pose, color)
         self._scene.render_passes(pose, passes)
-        depth, normal = _depth_and_normal(exr.read_channels(passes.read_bytes()), unit)
+        try:
+            channels = exr.read_channels(passes.read_bytes())
+        except ValueError as error:
+            raise SceneFault("internal", f"The passes cannot be read: {error}") from error
+        depth, normal = _depth_and_normal(channels, unit)
         return CapturedView(
             camera.name, color.read_bytes(), camera.K, camera.world_to_camera, _npy(depth), _npy(normal)
         )

@@ -86,18 +86,19 @@ class CaptureScene:
         remove_temporary()
         result = _render_result()
         if result is not None and not self._had_result:
+            result.user_clear()
             bpy.data.images.remove(result)
 
     def _render(self, scene: bpy.types.Scene, pose: Matrix, path: Path) -> None:
         scene.camera.matrix_world = pose
         scene.render.filepath = str(path)
-        path.unlink(missing_ok=True)
         with _quiet():
             try:
+                path.unlink(missing_ok=True)
                 bpy.ops.render.render(write_still=True, scene=scene.name)
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 raise SceneFault("internal", f"The view could not be rendered: {error}") from error
-        if not path.exists():
+        if not path.is_file():
             raise SceneFault("internal", "The render wrote no file.")
 
     def _build(self, context: bpy.types.Context, surfaces: list[Surface]) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META"}
 _FLAT = 1e-6
 """A side of the bounding box shorter than this part of the longest counts as none."""
 
@@ -68,12 +67,13 @@ def evaluated_instances(
 ) -> Iterator[bpy.types.DepsgraphObjectInstance]:
     """What the members show in the scene, instances of particles, collections and geometry nodes included.
 
-    Each item is valid only until the next one is asked for.
+    Each item is a mesh (Blender lists text, curves and metaballs as meshes too) and valid only until the next one is
+    asked for.
     """
     wanted = set(members) | _metaball_mothers(members)
     for instance in depsgraph.object_instances:
         owner = instance.parent if instance.is_instance else instance.object
-        if owner is None or owner.original not in wanted or instance.object.type not in _SURFACES:
+        if owner is None or owner.original not in wanted or instance.object.type != "MESH":
             continue
         if instance.is_instance:
             if instance.object.original.hide_render:
@@ -88,7 +88,7 @@ def collect_surfaces(depsgraph: bpy.types.Depsgraph, members: list[bpy.types.Obj
     meshes: dict[int, bpy.types.Mesh | None] = {}
     for instance in evaluated_instances(depsgraph, members):
         obj = instance.object
-        key = obj.data.as_pointer() if obj.type == "MESH" else obj.as_pointer()
+        key = obj.data.as_pointer()
         if key not in meshes:
             meshes[key] = _mesh_of(obj, depsgraph)
         mesh = meshes[key]
@@ -128,11 +128,10 @@ def signature(context: bpy.types.Context, objects: Iterable[bpy.types.Object], s
     seen = [repr(settings)]
     for instance in evaluated_instances(depsgraph, family(objects)):
         obj = instance.object
-        vertices = len(obj.data.vertices) if obj.type == "MESH" else 0
         box = [round(value, 5) for corner in obj.bound_box for value in corner]
         matrix = [round(value, 5) for row in instance.matrix_world for value in row]
         materials = [slot.material.name if slot.material else "" for slot in obj.material_slots]
-        seen.append(repr((obj.name, vertices, box, matrix, materials)))
+        seen.append(repr((obj.name, len(obj.data.vertices), box, matrix, materials)))
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()
 
 
@@ -143,9 +142,12 @@ def _metaball_mothers(members: Iterable[bpy.types.Object]) -> set[bpy.types.Obje
 
 
 def _mesh_of(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Mesh | None:
-    mesh = bpy.data.meshes.new_from_object(obj, preserve_all_data_layers=True, depsgraph=depsgraph)
-    if mesh is None:
-        return None
+    whole = obj.original.evaluated_get(depsgraph)
+    if whole.type == "MESH" and whole.data == obj.data:
+        mesh = bpy.data.meshes.new_from_object(whole, preserve_all_data_layers=True, depsgraph=depsgraph)
+    else:
+        # A part that geometry nodes, text or a curve made: no object of the file owns it.
+        mesh = obj.data.copy()
     mesh[MARK] = True
     if len(mesh.polygons) == 0:
         bpy.data.meshes.remove(mesh)

@@ -17,6 +17,7 @@ from . import result_objects, windows
 from .capture_scene import FILL
 from .coords import blender_from_gtr, gtr_from_blender
 from .faults import SceneFault
+from .mesh_arrays import fill_mesh
 from .packages import numpy
 from .result_material import new_material
 from .vertex_colors import read_colors, readiness, revert, set_colors
@@ -144,19 +145,7 @@ def push_undo(message: str) -> None:
 
 def _fill(mesh: bpy.types.Mesh, result: MeshResult, unit: float) -> None:
     np = numpy()
-    points = np.ascontiguousarray(blender_from_gtr(result.vertices) * np.float32(unit), dtype=np.float32)
-    corners = np.ascontiguousarray(result.faces, dtype=np.int32)
-    count = len(corners)
-    mesh.vertices.add(len(points))
-    mesh.vertices.foreach_set("co", points.ravel())
-    mesh.loops.add(3 * count)
-    mesh.loops.foreach_set("vertex_index", corners.ravel())
-    mesh.polygons.add(count)
-    mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
-    mesh.polygons.foreach_set("loop_total", np.full(count, 3, np.int32))
-    mesh.polygons.foreach_set("use_smooth", np.ones(count, bool))
-    mesh.update(calc_edges=True)
-    mesh.validate()
+    fill_mesh(mesh, blender_from_gtr(result.vertices) * np.float32(unit), result.faces)
 
 
 def _location(placement: Placement) -> Vector:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import bpy
 
 from . import result_objects
+from .export_mesh import linear_colors, srgb_bytes
 from .faults import SceneFault
 from .packages import numpy
 from .result_objects import BASE
@@ -91,36 +91,20 @@ def read_colors(obj: bpy.types.Object) -> NDArray[np.uint8]:
     Raises:
         SceneFault: ``no_color``, ``edit_mode``.
     """
-    np = numpy()
     mesh = obj.data
     if obj.mode == "EDIT" or mesh.is_editmode:
         raise SceneFault("edit_mode")
     attribute = mesh.color_attributes.get(CURRENT)
     if attribute is None or len(attribute.data) != len(mesh.vertices):
         raise SceneFault("no_color")
-    return srgb_bytes(_linear(attribute)[:, :3].astype(np.float64))
-
-
-def srgb_bytes(linear: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Linear values of any shape as sRGB bytes, clipped and rounded (IEC 61966-2-1)."""
-    np = numpy()
-    value = np.clip(linear, 0.0, 1.0)
-    encoded = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
-    return np.rint(encoded * 255).astype(np.uint8)
+    return srgb_bytes(_linear(attribute))
 
 
 def _linear_of(colors: NDArray[np.uint8]) -> NDArray[np.float32]:
     np = numpy()
     result = np.ones((len(colors), 4), np.float32)
-    result[:, :3] = _table()[colors]
+    result[:, :3] = linear_colors(colors)
     return result
-
-
-@lru_cache(maxsize=1)
-def _table() -> NDArray[np.float32]:
-    np = numpy()
-    value = np.arange(256) / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def _attribute(mesh: bpy.types.Mesh, name: str) -> bpy.types.Attribute:
