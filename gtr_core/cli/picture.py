@@ -40,7 +40,7 @@ def draw_result(views: Views, mesh: Mesh, before: Mesh | None = None, *, caption
         An RGB picture, ``COLUMNS`` tiles wide.
     """
     cameras = novel_cameras(mesh)
-    after = render_mesh(mesh, cameras, supersample=3)
+    after = render_mesh(mesh, cameras, supersample=2)
     rows = [
         (_inputs_title(views), input_tiles(views)),
         ("New views of the mesh", list(after.rgb)),
@@ -90,11 +90,12 @@ def change_tiles(views: Views, before: Mesh, after: Mesh) -> list[Tensor]:
     """Input, before and after, enlarged where two of the shown inputs changed most: six square tiles."""
     shown = views[shown_views(views)]
     small = _fitted_cameras(shown.cameras)
-    old, new = (render_mesh(mesh, small).rgb for mesh in (before, after))
+    old, new = (render_mesh(mesh, small) for mesh in (before, after))
     window = max(1, min(small.height, small.width) // _ZOOM)
-    change = (old - new).abs().mean(-1)[:, None]
-    # The mean over a window: one changed pixel alone is noise.
-    heat = avg_pool2d(change, window, stride=1)[:, 0]
+    change = (old.rgb - new.rgb).abs().mean(-1)
+    # The mean over a window, as one changed pixel alone is noise; windows full of the object rather than its outline.
+    heat, share = (avg_pool2d(image[:, None], window, stride=1)[:, 0] for image in (change, new.mask))
+    heat = heat * share**8
     order = heat.flatten(1).amax(1).argsort(descending=True)[: COLUMNS // 3].tolist()
     tiles = []
     for view in order:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from gtr_core.cli.progress_bar import ProgressBar
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.io.background import Background
 from gtr_core.presets import PRESETS
 
 if TYPE_CHECKING:
+    from gtr_core.io.background import Background
     from gtr_core.pipeline import Reconstruction
 
 _DESCRIPTION = """Reconstruct a coloured mesh from pictures of one object.
@@ -42,9 +42,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="MODE",
         help="auto, alpha, key (colour of the border) or a colour such as #00ff00 (default: %(default)s)",
     )
-    parser.add_argument(
-        "--tolerance", type=float, default=Background.tolerance, help="of the key colour (default: %(default)s)"
-    )
+    parser.add_argument("--tolerance", type=float, default=0.1, help="of the key colour (default: %(default)s)")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="longer side the pictures are resampled to")
     parser.add_argument("--resolution", type=int, default=256, help="of the grid (default: %(default)s)")
     parser.add_argument("--face-limit", type=int, default=0, metavar="FACES", help="0 keeps all (default)")
@@ -108,6 +106,8 @@ def parse_background(text: str, tolerance: float) -> Background:
     Raises:
         GtrError: ``bad_input``.
     """
+    from gtr_core.io.background import Background
+
     if not text.startswith("#"):
         if text not in ("auto", "alpha", "key"):
             raise GtrError(

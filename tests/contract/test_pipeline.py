@@ -73,7 +73,8 @@ def test_the_mesh_is_closed_and_coloured_from_the_field(pipeline: Pipeline, resu
     assert mesh.is_watertight
     assert mesh.volume > 0
     assert result.mesh.colors.shape == result.mesh.vertices.shape
-    assert 0 <= result.mesh.colors.min() and result.mesh.colors.max() <= 1
+    assert result.mesh.colors.min() >= 0
+    assert result.mesh.colors.max() <= 1
     assert result.preset == pipeline.preset.name
     assert result.refinement is None
     recoloured = pipeline.recolour(result, result.mesh.vertices)
@@ -175,7 +176,8 @@ def test_refinement_streams_colours(
     for step, colors in shown:
         assert 1 <= step <= 6
         assert colors.shape == result.mesh.vertices.shape
-        assert 0 <= colors.min() and colors.max() <= 1
+        assert colors.min() >= 0
+        assert colors.max() <= 1
 
 
 def test_refining_with_some_of_the_views(pipeline: Pipeline, result: Reconstruction) -> None:

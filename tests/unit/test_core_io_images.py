@@ -1,5 +1,6 @@
 """Decoding of pictures: what is read exactly, and every refusal."""
 
+import contextlib
 import io
 import zlib
 from pathlib import Path
@@ -147,10 +148,10 @@ def test_damaged_bytes_give_a_picture_or_a_typed_error(seed: int) -> None:
     data = bytearray(encoded(Image.fromarray(noise(4)), ["PNG", "WEBP"][seed % 2]))
     for place in random.integers(0, len(data), 4):
         data[place] = random.integers(0, 256)
-    try:
-        assert torch.isfinite(decode_image(bytes(data))).all()
-    except GtrError as error:
-        assert error.code in set(ErrorCode)
+    with contextlib.suppress(GtrError):  # any other error fails the test
+        image = decode_image(bytes(data))
+        assert image.min() >= 0
+        assert image.max() <= 1
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "TIFF", "BMP", "PPM"])

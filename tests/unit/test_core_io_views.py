@@ -180,7 +180,7 @@ FAULTS = {
     "no file name": (change_frame(2, file_path=None), ErrorCode.BAD_INPUT, ["Frame 3", "file_path"]),
     "no picture": (change_frame(2, file_path="train/gone"), ErrorCode.BAD_INPUT, ["train/gone", "frame 3"]),
     "no camera": (change_frame(4, transform_matrix=None), ErrorCode.CAMERA_MISSING, ["r_4.png"]),
-    "3 x 4 camera": (change_frame(4, transform_matrix=EYE[:3].tolist()), ErrorCode.CAMERA_INVALID, ["r_4.png", "3 x 4"]),
+    "3 x 4 camera": (change_frame(4, transform_matrix=EYE[:3].tolist()), ErrorCode.CAMERA_INVALID, ["3 x 4"]),
     "text camera": (change_frame(4, transform_matrix="eye"), ErrorCode.CAMERA_INVALID, ["r_4.png"]),
     "singular camera": (change_frame(4, transform_matrix=(0 * EYE).tolist()), ErrorCode.CAMERA_INVALID, ["r_4.png"]),
     "scaled camera": (change_frame(4, transform_matrix=(2 * EYE).tolist()), ErrorCode.CAMERA_INVALID, ["r_4.png"]),
@@ -194,7 +194,7 @@ FAULTS = {
     "one normal less": (change_frame(3, normal_file_path=None), ErrorCode.BAD_INPUT, ["r_3.png", "normal"]),
     "depth gone": (change_frame(3, depth_file_path="gone.npy"), ErrorCode.BAD_INPUT, ["gone.npy"]),
     "depth is no array": (change_frame(3, depth_file_path="train/r_3.png"), ErrorCode.BAD_INPUT, ["r_3.png"]),
-    "depth is normals": (change_frame(3, depth_file_path="train/n_3.npy"), ErrorCode.BAD_INPUT, ["n_3.npy", "any x any"]),
+    "depth is normals": (change_frame(3, depth_file_path="train/n_3.npy"), ErrorCode.BAD_INPUT, ["n_3.npy", "any x"]),
 }  # fmt: skip
 
 
