@@ -26,7 +26,6 @@ HTTP_CODES = {400: ProblemCode.BAD_REQUEST, 404: ProblemCode.NOT_FOUND, 405: Pro
 def create_app(services: Services) -> Flask:
     """The WSGI application of one server."""
     app = Flask("gtr_server", static_folder=None)
-    app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.config["MAX_CONTENT_LENGTH"] = None  # the guard and waitress know the limits

@@ -1,5 +1,7 @@
 """Faults on demand, for tests only: ``GTR_FAULT=kind@stage[:attempt],...`` with ``GTR_TESTING=1``.
 
+``GTR_FAULT=file:PATH`` reads the list from a file each time, so that one server can be tried with many faults.
+
 Kinds: ``kill`` and ``segv`` end the process; ``raise`` is an unknown error; ``memory`` is an out-of-memory error;
 ``cuda`` a poisoned device; ``hang`` never returns; ``hold`` waits until the job is cancelled or ``GTR_FAULT_RELEASE``
 exists. The stage ``boot`` comes before the libraries are loaded.
@@ -19,7 +21,11 @@ def inject(stage: str, attempt: int = 1, check_cancel: Callable[[], None] = lamb
     """Do what the environment asks for at this stage; nothing outside tests."""
     if os.environ.get("GTR_TESTING") != "1":
         return
-    for fault in os.environ.get("GTR_FAULT", "").split(","):
+    wanted = os.environ.get("GTR_FAULT", "")
+    if wanted.startswith("file:"):
+        file = Path(wanted.removeprefix("file:"))
+        wanted = file.read_text() if file.exists() else ""
+    for fault in wanted.strip().split(","):
         kind, _, place = fault.partition("@")
         where, _, which = place.partition(":")
         if where == stage and which in ("", str(attempt)):

@@ -12,7 +12,7 @@ from typing import Any
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
-from waitress.wasyncore import loop
+from waitress.wasyncore import close_all, loop
 
 from gtr_server.limits import MAX_BLOB_BYTES, THREADS
 from gtr_server.state_file import HOST
@@ -98,4 +98,4 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         ):
             loop(timeout=0.05, use_poll=self.adj.asyncore_use_poll, map=self._map, count=1)
         self.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
-        self.close()
+        close_all(self._map)
