@@ -15,6 +15,7 @@ from gtr_core.data.meshes import load_textured_mesh
 from gtr_core.data.render_dataset import render_views
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.geometry.cameras import CAMERA_SETS, Cameras, camera_set, orbit
+from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.shape import SAMPLES, sample_surface
 from gtr_core.views import Views
@@ -97,6 +98,8 @@ def _cached(name: str, kind: str, cameras: Cameras, samples: int) -> Views:
     with np.load(path) as stored:
         rgba, depth, normal = (torch.from_numpy(stored[key]) for key in ("rgba", "depth", "normal"))
     normal = torch.nn.functional.normalize(normal.float(), dim=-1)
+    towards = cameras.positions[:, None, None] - backproject(cameras, depth)
+    normal = normal * (normal * towards).sum(-1, keepdim=True).sign()
     return Views(rgba.float() / 255, cameras, depth, normal)
 
 

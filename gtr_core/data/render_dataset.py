@@ -6,6 +6,7 @@ import torch
 
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.geometry.cameras import Cameras
+from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
@@ -15,7 +16,7 @@ def render_views(mesh: Mesh, cameras: Cameras, *, supersample: int = 3, progress
     """Render unlit views with depth and normals.
 
     Colour and alpha are averaged over the pixel, as a picture has them; depth and normal are those of the pixel
-    centre, so that no depth lies between a near and a far surface.
+    centre, so that no depth lies between a near and a far surface. Normals face the camera, on both sides of a sheet.
 
     Args:
         mesh: textured or with vertex colours.
@@ -35,6 +36,7 @@ def render_views(mesh: Mesh, cameras: Cameras, *, supersample: int = 3, progress
         alpha = fine.mask[..., None]
         images.append(torch.cat([fine.rgb / alpha.clamp(min=1e-6), alpha], dim=-1))
         depths.append(centre.depth)
-        normals.append(centre.normal)
+        towards = camera.positions[:, None, None] - backproject(camera, centre.depth)
+        normals.append(centre.normal * (centre.normal * towards).sum(-1, keepdim=True).sign())
     progress("render", len(cameras), len(cameras))
     return Views(torch.cat(images).clamp(0, 1), cameras, torch.cat(depths), torch.cat(normals))

@@ -11,8 +11,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
-from gtr_core.fit.depth_maps import PixelSquare, backproject, facing_normals, jumps
+from gtr_core.fit.depth_maps import PixelSquare, facing_normals, jumps
 from gtr_core.geometry.cameras import Cameras
+from gtr_core.geometry.depth import backproject
 
 _COSINE_POWER = 4
 _FEATHER_PIXELS = 3

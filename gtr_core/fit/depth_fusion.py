@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gtr_core.fit.depth_maps import PixelSquare, backproject, distance_to, facing_normals
+from gtr_core.fit.depth_maps import PixelSquare, distance_to, facing_normals
 from gtr_core.fit.sdf_grid import (
     Distance,
     SdfGrid,
@@ -25,11 +25,16 @@ from gtr_core.fit.sdf_grid import (
     spacing_of,
 )
 from gtr_core.geometry.cameras import Cameras
+from gtr_core.geometry.depth import backproject
 from gtr_core.progress import Progress, no_progress
 
 TRUNCATION = 4.0
 """Distances are cut off here, in cells."""
+THINNEST = 1.5
+"""Least thickness of a wall, in cells: between 1 and the square root of 3, so that it has no holes in any direction."""
 _CHUNK = 1 << 16
+_OPPOSITE = -0.5
+"""Cosine below which two planes are the two sides of a wall."""
 _OUTLINE_WEIGHT = 0.05
 """Weight of a background pixel's distance beside the planes' cos^2."""
 _UNSEEN = -2.0
@@ -115,11 +120,13 @@ class DepthSurface:
     def _fuse(self, points: Tensor, truncation: float) -> Tensor:
         projected = self.cameras.project(points)
         told = [self._look_up(view, points, projected[view], truncation) for view in range(len(self.cameras))]
-        distances, weights = (torch.stack(parts) for parts in zip(*told, strict=True))
-        return combine(distances, weights, truncation)
+        distances, weights, normals = (torch.stack(parts) for parts in zip(*told, strict=True))
+        return combine(distances, weights, normals, truncation)
 
-    def _look_up(self, view: int, points: Tensor, projected: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
-        """What one view tells about points (N, 3): distance (N,) and weight (N,)."""
+    def _look_up(
+        self, view: int, points: Tensor, projected: Tensor, truncation: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What one view tells about points (N, 3): distance (N,), weight (N,), and the plane's normal (N, 3) or 0."""
         z = projected[:, 2]
         square = PixelSquare.at(projected, self.cameras.height, self.cameras.width)
         block = square.row * (self.cameras.width - 1) + square.column
@@ -131,14 +138,15 @@ class DepthSurface:
         distance = torch.where(empty & square.framed, outline * pixel_size, distance).clamp(max=truncation)
         weight = torch.full_like(distance, _OUTLINE_WEIGHT)
         close = (~hidden & ~empty & (z > nearest - truncation)).nonzero().squeeze(-1)
+        normal = torch.zeros_like(points)
         planes = self._planes(view, points[close], square.select(close), pixel_size[close], truncation)
-        distance[close], weight[close] = planes
-        return distance, weight
+        distance[close], weight[close], normal[close] = planes
+        return distance, weight, normal
 
     def _planes(
         self, view: int, points: Tensor, square: PixelSquare, pixel_size: Tensor, truncation: float
-    ) -> tuple[Tensor, Tensor]:
-        """Distance (N,) of points (N, 3) to the planes of their four pixels, and cos^2 (N,).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Distance (N,) of points (N, 3) to the planes of their four pixels, cos^2 (N,) and one normal (N, 3).
 
         Bilinear where the four agree; else the most inside, so that nothing is lost beside an edge.
         """
@@ -151,23 +159,42 @@ class DepthSurface:
         shares = square.shares
         cosine = torch.where(agree, (shares * cosine).sum(-1), cosine.gather(1, which[:, None]).squeeze(1))
         distance = torch.where(agree, (shares * distance).sum(-1), lowest)
-        return distance.clamp(-truncation, truncation), cosine.square() + 1e-3
+        pixel = torch.where(agree, shares.argmax(-1), which)
+        normal = pixels[torch.arange(len(pixel), device=pixel.device), pixel, :3]
+        return distance.clamp(-truncation, truncation), cosine.square() + 1e-3, normal
 
 
-def combine(distances: Tensor, weights: Tensor, truncation: float) -> Tensor:
-    """One distance (N,) out of what V views tell: distances and weights (V, N); below -truncation a view knows nothing.
+def combine(distances: Tensor, weights: Tensor, normals: Tensor, truncation: float) -> Tensor:
+    """One distance out of what V views tell.
 
     The weighted mean of the views within truncation / 4 of the smallest size; outside whenever a view sees through.
+    Views of the other side of a thin wall are kept apart: they tell its thickness, and a wall thinner than
+    :data:`THINNEST` cells (a sheet has none at all) is made that thick, because the grid could not hold it.
+
+    Args:
+        distances: (V, N), below -truncation where a view knows nothing.
+        weights: (V, N).
+        normals: (V, N, 3) of the planes that the distances are to, 0 where there is none.
+        truncation: cut-off of the distances, world units.
+
+    Returns:
+        (N,).
     """
     knows = distances >= -truncation
     size = torch.where(knows, distances.abs(), torch.full_like(distances, 2 * truncation))
-    smallest = size.amin(0)
-    near = knows & (size <= smallest + truncation / 4)
+    smallest, which = size.min(0)
+    reference = normals.gather(0, which[None, :, None].expand(1, -1, 3))
+    opposite = knows & ((normals * reference).sum(-1) < _OPPOSITE)
+    near = knows & ~opposite & (size <= smallest + truncation / 4)
     share = weights * near
     mean = (share * distances).sum(0) / share.sum(0).clamp(min=1e-12)
-    sees_through = torch.where(knows, distances, torch.full_like(distances, -torch.inf)).amax(0) > truncation / 4
+    thinnest = THINNEST / TRUNCATION * truncation
+    behind = torch.where(opposite & (distances < thinnest / 8 - mean), distances, -torch.inf).amax(0)
+    thickness = (-mean - behind).clamp(min=0)
+    mean = mean - (thinnest - thickness).clamp(min=0) / 2
+    sees_through = torch.where(knows, distances, -torch.inf).amax(0) > truncation / 4
     mean = torch.where(sees_through & (mean <= 0), smallest.clamp(min=1e-3 * truncation), mean)
-    return torch.where(knows.any(0), mean, torch.full_like(mean, -truncation))
+    return torch.where(knows.any(0), mean, -truncation)
 
 
 def _over_blocks(image: Tensor, combine_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

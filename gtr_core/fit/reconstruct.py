@@ -11,10 +11,10 @@ from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.fit.blend import ProjectionBlend
 from gtr_core.fit.depth_fusion import fuse_depth
-from gtr_core.fit.depth_maps import backproject
 from gtr_core.fit.field import FusedField
 from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.fit.specks import unseen_specks, without_specks
+from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
