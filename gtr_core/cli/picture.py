@@ -24,6 +24,8 @@ COLUMNS = 6
 _GAP, _MARGIN, _LABEL = 8, 16, 26
 _ZOOM = 4
 """Enlargement of the tiles that compare the texture before and after."""
+_UNCHANGED = 1e-4
+"""Weight of a place without any change, so that the object is shown even if nothing changed."""
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
@@ -47,7 +49,9 @@ def draw_result(views: Views, mesh: Mesh, before: Mesh | None = None, *, caption
         ("Normals", list(normal_colors(after, cameras))),
     ]
     if before is not None:
-        rows.append(("Input, before and after refinement (where it changed most)", change_tiles(views, before, mesh)))
+        changed = before.colors is not None and mesh.colors is not None and not torch.equal(before.colors, mesh.colors)
+        where = "where it changed most" if changed else "it found nothing better than the start"
+        rows.append((f"Input, before and after refinement ({where})", change_tiles(views, before, mesh)))
     return _sheet(rows, caption)
 
 
@@ -95,7 +99,7 @@ def change_tiles(views: Views, before: Mesh, after: Mesh) -> list[Tensor]:
     change = (old.rgb - new.rgb).abs().mean(-1)
     # The mean over a window, as one changed pixel alone is noise; windows full of the object rather than its outline.
     heat, share = (avg_pool2d(image[:, None], window, stride=1)[:, 0] for image in (change, new.mask))
-    heat = heat * share**8
+    heat = (heat + _UNCHANGED) * share**8
     order = heat.flatten(1).amax(1).argsort(descending=True)[: COLUMNS // 3].tolist()
     tiles = []
     for view in order:
