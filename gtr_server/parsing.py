@@ -57,12 +57,12 @@ def check(model: type[Model], value: Any, *, strict: bool = True) -> Model:
 def describe(location: tuple[int | str, ...], kind: str, message: str) -> dict[str, str]:
     """One entry of a problem's ``errors``: where (RFC 6901), which code, and a sentence for people."""
     place = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    if kind in CODES:
-        return {"pointer": place, "code": kind, "detail": message}
     if len(location) >= 3 and location[0] == "images" and location[2] == "camera":
         number = int(location[1]) + 1
         if len(location) == 3 and kind == "missing":
             return {"pointer": place, "code": ProblemCode.CAMERA_MISSING, "detail": f"Image {number} has no camera."}
         detail = f"The camera of image {number} cannot be used: {message}."
         return {"pointer": place, "code": ProblemCode.CAMERA_INVALID, "detail": detail}
+    if kind in CODES:
+        return {"pointer": place, "code": kind, "detail": message}
     return {"pointer": place, "code": ProblemCode.INVALID_REQUEST, "detail": message}

@@ -40,7 +40,7 @@ class Camera(Strict):
     def _usable(self) -> Camera:
         fault = intrinsics_fault(self.K) or pose_fault(self.world_to_camera)
         if fault:
-            raise PydanticCustomError("camera_invalid", "The camera cannot be used: {fault}.", {"fault": fault})
+            raise PydanticCustomError("camera_invalid", "{fault}", {"fault": fault})
         return self
 
 

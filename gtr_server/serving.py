@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.wasyncore import close_all, loop
@@ -42,6 +43,16 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that gives the spool file of a half-received body back at once when it breaks off."""
+
+    def handle_close(self) -> None:
+        """Close the connection and what it has received."""
+        if self.request is not None:
+            self.request.close()
+        super().handle_close()
+
+
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     """waitress on an already bound socket; closes connections that dribble their request.
 
@@ -50,6 +61,8 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         listener: bound socket.
         receive_seconds: see ``RECEIVE_SECONDS``.
     """
+
+    channel_class = Channel
 
     def __init__(
         self, application: Callable[..., Any], listener: socket.socket, receive_seconds: float = RECEIVE_SECONDS

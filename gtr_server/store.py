@@ -286,7 +286,9 @@ def _replay(db: sqlite3.Connection, key: str, fingerprint: str) -> Job | None:
 def _check_room(db: sqlite3.Connection) -> None:
     queued = db.execute("SELECT COUNT(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
     if queued >= MAX_QUEUED:
-        raise Problem(ProblemCode.QUEUE_FULL, f"Server is busy ({queued} waiting).", retry_after=5)
+        raise Problem(
+            ProblemCode.QUEUE_FULL, f"Server is busy ({queued} waiting).", retry_after=5, extra={"waiting": queued}
+        )
 
 
 def _check_parent(parent: Job) -> None:

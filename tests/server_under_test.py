@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -126,6 +127,7 @@ def front(home: Path, **settings: Any) -> Iterator[tuple[Client, Services]]:
     finally:
         client.session.close()
         stop.set()
+        server.pull_trigger()
         services.events.close()
         thread.join()
         server.shut(1.0)
@@ -271,7 +273,10 @@ def sphere_view(world_to_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 def cameras() -> list[dict[str, Any]]:
     """The six cameras as the API wants them."""
-    return [{"K": INTRINSICS, "world_to_camera": pose(*side).tolist(), "convention": "opencv"} for side in SIDES]
+    return [
+        {"K": copy.deepcopy(INTRINSICS), "world_to_camera": pose(*side).tolist(), "convention": "opencv"}
+        for side in SIDES
+    ]
 
 
 def sphere_request(client: Client, *, depth: bool = True, grid_resolution: int = 32) -> dict[str, Any]:
