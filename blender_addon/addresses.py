@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from .errors import ClientError
@@ -28,5 +29,7 @@ def normalize_url(text: str) -> str:
 
 def is_loopback(text: str) -> bool:
     """Whether an address stays on this computer (and needs no online access)."""
-    host = urlsplit(normalize_url(text)).hostname or ""
-    return host == "::1" or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(urlsplit(normalize_url(text)).hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -169,8 +169,8 @@ class GtrClient(Api):
             try:
                 answer = self.json("POST", path, body=body, headers={"Idempotency-Key": key})
             except ClientError as error:
-                # The key is in flight, or the parent's success is not on disk yet: it will be.
-                if error.code not in ("key_in_flight", "not_succeeded") or attempt == RETRIES:
+                # The parent is still being finished: it will be there.
+                if error.code != "not_succeeded" or attempt == RETRIES:
                     raise
                 self.pause(attempt, error)
                 continue

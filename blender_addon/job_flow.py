@@ -129,7 +129,7 @@ class JobFlow:
         _check_cancel(request)
         body = _refine_body(options)
         request.job_id = follower.client.refine(parent, body, f"{request.key}-refine")
-        job = follower.follow(request.job_id, show)
+        job = follower.follow(request.job_id, show, finishable=True)
         colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), vertex_count)
         stats = job.get("stats")
         steps = stats.get("steps") if isinstance(stats, dict) else None

@@ -74,14 +74,18 @@ class JobFollower:
         self._emit = emit
         self._run_controls = run_controls
         self._passed_on: set[str] = set()
+        self._finishable = False
         self._heard = time.monotonic()
 
-    def follow(self, job_id: str, on_preview: Callable[[Preview, int], None] | None = None) -> dict[str, Any]:
+    def follow(
+        self, job_id: str, on_preview: Callable[[Preview, int], None] | None = None, *, finishable: bool = False
+    ) -> dict[str, Any]:
         """Wait for the end of a job, however long it takes as long as the server lives.
 
         Args:
             job_id: of the server.
             on_preview: called with each new preview and its step.
+            finishable: the job is a refinement, which may be told to finish early.
 
         Returns:
             The job's document, succeeded.
@@ -91,6 +95,7 @@ class JobFollower:
             Interrupted: the job was cancelled, or Blender shuts down.
         """
         self._passed_on.clear()
+        self._finishable = finishable
         self._heard = time.monotonic()
         after, etag, previewed_at, step, waiting_preview = 0, "", 0.0, 0, False
         while True:
@@ -136,14 +141,14 @@ class JobFollower:
         if self._request.cancel.is_set() and "cancel" not in self._passed_on:
             self.client.cancel(job_id)
             self._passed_on.add("cancel")
-        if self._request.finish.is_set() and "finish" not in self._passed_on:
+        if self._finishable and self._request.finish.is_set() and "finish" not in self._passed_on:
             try:
                 self.client.finish(job_id)
+                self._passed_on.add("finish")
             except ClientError as error:
-                # Only refinements can be finished early; other stages simply go on.
+                # It waits in the queue still: say it again when it runs.
                 if error.code != "cannot_finish":
                     raise
-            self._passed_on.add("finish")
 
     def _lost(self, error: ClientError) -> None:
         """Look for the server until it answers again.

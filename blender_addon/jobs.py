@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
 """The idle thread wakes this often to renew its lease and look after the server."""
 KEPT_REQUESTS = 8
 """Requests that ended are kept for ``resubmit``; older ones (and their images) are dropped."""

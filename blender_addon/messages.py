@@ -81,14 +81,11 @@ ROWS: dict[str, Row] = {
         (("Use Another Port", "use_another_port"),),
         "Port {port} answers, but it is not GTR{looks_like}.",
     ),
-    "auth": Row(
-        "The server refused the key.", (("Read Key Again", "read_key_again"),), server_codes=("unauthorized",)
-    ),
+    "auth": Row("The server refused the key.", (("Read Key Again", "read_key_again"),)),
     "incompatible": Row(
         "Server and add-on have different versions.",
         (("Restart", "restart_server"),),
         "Server (API {server}) does not fit add-on {addon} (API {wanted}).",
-        server_codes=("api_gone", "api_version"),
     ),
     "missing_weights": Row(
         "Model file not found.",
@@ -118,7 +115,7 @@ ROWS: dict[str, Row] = {
     ),
     "bad_reply": Row("The server's answer cannot be used.", _COPY, "The server's answer cannot be used: {reason}."),
     "queue_full": Row(
-        "Server is busy.", _AGAIN, "Server is busy ({waiting} waiting).", server_codes=("too_many_requests",)
+        "Server is busy.", _AGAIN, "Server is busy ({waiting} waiting).", server_codes=("busy",)
     ),
     "disk_full": Row("Disk is full.", (("Open Folder", "open_data_folder"),), server_says=True),
     # Input
@@ -159,7 +156,7 @@ ROWS: dict[str, Row] = {
         "A camera cannot be used (singular).", _CAMERAS, "The camera of {name} cannot be used (singular).",
         server_says=True,
     ),
-    "bad_input": Row("The input cannot be used.", _COPY, server_codes=("validation",), server_says=True),
+    "bad_input": Row("The input cannot be used.", _COPY, server_codes=("invalid_request",), server_says=True),
     # Results
     "empty_surface": Row(
         "No surface found: views or cameras may not match.",
@@ -169,7 +166,7 @@ ROWS: dict[str, Row] = {
     "unknown_job": Row(
         "Server forgot this object.",
         (("Reconstruct Again", "reconstruct_again"),),
-        server_codes=("gone", "purged", "not_found"),
+        server_codes=("purged",),
     ),
     "object_gone": Row("The object was deleted.", (("Import as New", "import_as_new"),)),
     "edit_mode": Row("Leave Edit Mode to apply colours.", (("Apply Now", "apply_now"),)),
@@ -179,12 +176,19 @@ ROWS: dict[str, Row] = {
         "Cannot write to the folder.", (("Choose Folder", "choose_folder"),), "Cannot write to {folder}."
     ),
     "online_access_off": Row("Allow Online Access is off.", (("Open Preferences", "open_preferences"),)),
-    "internal": Row("Something unexpected failed.", _COPY),
+    # Codes of requests that this add-on should never make belong here: it would be our bug.
+    "internal": Row(
+        "Something unexpected failed.",
+        _COPY,
+        server_codes=(
+            "bad_request", "not_found", "method_not_allowed", "length_required", "body_too_large", "media_type",
+            "range_not_satisfiable", "idempotency_key_missing", "idempotency_key_reused", "forbidden_origin",
+            "wrong_host", "unknown_blob", "unknown_artifact",
+        ),
+    ),
 }  # fmt: skip
 
-CLIENT_HANDLED = frozenset({
-    "missing_blobs", "digest_mismatch", "too_many_streams", "key_in_flight", "not_succeeded",
-})  # fmt: skip
+CLIENT_HANDLED = frozenset({"missing_blobs", "digest_mismatch", "too_many_streams", "not_succeeded", "cannot_finish"})
 """Server codes that the client deals with by itself; if that fails too, they count as ``internal``."""
 
 _ROW_OF = {code: name for name, row in ROWS.items() for code in (name, *row.server_codes)}

@@ -133,7 +133,8 @@ class ServerLink:
                 self.refresh()
             else:
                 self.report(error)
-        if self._client is not None and self.is_gone():
+        starting = self._line is not None and self._line.state == "starting"
+        if self._client is not None and (starting or self.is_gone()):
             self.refresh()
 
     def stop(self) -> None:
@@ -272,5 +273,7 @@ def _ready_line(info: dict[str, Any], *, managed: bool) -> ServerLine:
     if isinstance(worker, dict) and worker.get("state") == "degraded":
         message = failure(ClientError("worker_degraded", details=str(worker.get("reason", ""))[:500]))
         return ServerLine("failed", message.text, name, free, message.code, managed, message.details)
+    if isinstance(worker, dict) and worker.get("state") in ("starting", "restarting"):
+        return ServerLine("starting", "Starting: loading model…", name, free, managed=managed)
     parts = ["Ready", name, f"{free / 2**30:.0f} GB free" if free else ""]
     return ServerLine("ready", " · ".join(part for part in parts if part), name, free, managed=managed)
