@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from . import camera_files, camera_sets
+from .camera_sets import PlacedCamera
 from .errors import ClientError
 from .packages import numpy
 from .picture_files import SUFFIXES, encode_png, read_picture
@@ -124,15 +125,29 @@ def collect_views(context: bpy.types.Context) -> list[CapturedView]:
     Raises:
         ClientError: ``too_few_views``, ``bad_image``, ``image_too_large``, ``camera_missing``, ``camera_invalid``.
     """
-    cameras = SlotCameras(context)
+    known = SlotCameras(context)
     views = []
     for index, slot in enumerate(context.scene.gtr.slots):
         path = Path(bpy.path.abspath(slot.filepath))
         data, width, height = _picture_of_slot(path, index)
-        camera, entry = cameras.placed(index, width, height), cameras.file(index)
+        camera, entry = known.placed(index, width, height), known.file(index)
         depth, normal = (None, None) if entry is None else (entry.depth_npy(), entry.normal_npy())
         views.append(CapturedView(camera.name, data, camera.K, camera.world_to_camera, depth, normal))
     return views
+
+
+def cameras(context: bpy.types.Context) -> list[PlacedCamera]:
+    """The cameras of the listed pictures, to be drawn.
+
+    Raises:
+        ClientError: see :func:`collect_views`.
+    """
+    known = SlotCameras(context)
+    found = []
+    for index, slot in enumerate(context.scene.gtr.slots):
+        _, width, height = _picture_of_slot(Path(bpy.path.abspath(slot.filepath)), index)
+        found.append(known.placed(index, width, height))
+    return found
 
 
 def placement(context: bpy.types.Context) -> Placement:

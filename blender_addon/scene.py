@@ -165,9 +165,12 @@ def _link(obj: bpy.types.Object, name: str) -> None:
         collection.color_tag = "COLOR_04"
         scene.collection.children.link(collection)
     collection.objects.link(obj)
-    if obj.name not in bpy.context.view_layer.objects:
-        # The collection is switched off in this view layer; a result that nobody sees would look like a failure.
+    layer = bpy.context.view_layer
+    layer.update()
+    if obj.name not in layer.objects or not obj.visible_get():
+        # The collection is switched off or hidden; a result that nobody sees would look like a failure.
         scene.collection.objects.link(obj)
+        layer.update()
 
 
 def _hide(names: list[str]) -> list[str]:

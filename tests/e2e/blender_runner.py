@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ def assert_passed(script: str, blender: str, check: str) -> None:
         pytest.fail(outcomes[check], pytrace=False)
 
 
-@lru_cache(maxsize=None)
+@cache
 def run(script: str, blender: str) -> tuple[dict[str, str | None], str]:
     """Outcome by check, and everything that was printed."""
     done = subprocess.run(

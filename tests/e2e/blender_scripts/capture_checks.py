@@ -481,7 +481,7 @@ def check_goes_on_when_its_scene_vanishes():
     while shot.step() is not None:
         pass
     assert [view.name for view in shot.views] == [view.name for view in whole.views]
-    assert all(np.array_equal(array(a.depth_npy), array(b.depth_npy)) for a, b in zip(shot.views, whole.views))
+    assert all(a.depth_npy == b.depth_npy for a, b in zip(shot.views, whole.views, strict=True))
     shot = Capture(bpy.context, [obj], SMALL)
     shot.step()
     capture_scene.remove_temporary()

@@ -94,9 +94,11 @@ def raises(code, function, *args, **kwargs):
     """The ClientError that the call must raise with this code."""
     from blender_addon.errors import ClientError
 
+    caught = None
     try:
         function(*args, **kwargs)
     except ClientError as error:
-        assert error.code == code, f"{error.code} instead of {code}: {error}"
-        return error
-    raise AssertionError(f"{code} was not raised")
+        caught = error
+    assert caught is not None, f"{code} was not raised"
+    assert caught.code == code, f"{caught.code} instead of {code}: {caught}"
+    return caught
