@@ -78,9 +78,9 @@ class Session:
             return State.CAPTURING
         if run.lost:
             return State.LOST
-        if self.server.state == "starting":
-            return State.STARTING
-        return State.MESH_IN if run.kind == "reconstruct" and run.mesh is not None else State.RUNNING
+        if run.kind == "reconstruct" and run.mesh is not None:
+            return State.MESH_IN
+        return State.STARTING if run.stage in ("start", "load") else State.RUNNING
 
     @property
     def busy(self) -> bool:

@@ -58,10 +58,11 @@ def set_colors(obj: bpy.types.Object, colors: NDArray[np.uint8], *, keep_base: b
     if colors.shape != (len(mesh.vertices), 3):
         raise ValueError(f"{len(mesh.vertices)} vertices, colours {colors.shape}")
     linear = _linear_of(colors)
+    comparing = result_objects.is_comparing(obj)  # asked first: 3.4 makes every new attribute the active one
     _write(_attribute(mesh, CURRENT), linear)
     if not keep_base or BASE not in mesh.color_attributes:
         _write(_attribute(mesh, BASE), linear)
-    result_objects.compare(obj, result_objects.is_comparing(obj))
+    result_objects.compare(obj, comparing)
     mesh.update()
     result_objects.remember(obj, color_digest=_digest(linear))
 

@@ -82,11 +82,16 @@ def _draw_thumbnails(layout: bpy.types.UILayout) -> None:
         return
     column = layout.column(align=True)
     column.active = not session.capturing.is_stale
-    grid = column.grid_flow(row_major=True, columns=THUMBNAILS_PER_ROW, even_columns=True, align=True)
-    for name, icon in captured[:MOST_THUMBNAILS]:
-        cell = grid.column(align=True)
-        cell.template_icon(icon_value=icon, scale=2.6)
-        cell.operator("gtr.open_view", text="", icon="ZOOM_IN", emboss=False).name = name
+    for start in range(0, min(len(captured), MOST_THUMBNAILS), THUMBNAILS_PER_ROW):
+        row = column.row(align=True)
+        for name, icon in captured[start : start + THUMBNAILS_PER_ROW]:
+            cell = row.column(align=True)
+            cell.template_icon(icon_value=icon, scale=2.4)
+            button = cell.row()
+            button.scale_y = 0.6
+            button.operator("gtr.open_view", text="", icon="ZOOM_IN", emboss=False).name = name
+        for _ in range(start + THUMBNAILS_PER_ROW - len(captured)):
+            row.label(text="")
     if len(captured) > MOST_THUMBNAILS:
         column.label(text=f"+{len(captured) - MOST_THUMBNAILS} more views")
     if not column.active:

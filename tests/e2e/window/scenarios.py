@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,13 +13,130 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from driver import Driver, Steps, main  # noqa: E402
 
+ORANGE = (200, 100, 50)
+BLUE = (40, 90, 200)
 
-def panels(driver: Driver) -> Steps:
-    """Every panel in every mode."""
-    yield from driver.picture("panels_object")
-    bpy.context.scene.gtr.source = "IMAGES"
-    yield from driver.picture("panels_images")
+
+def prepare(views: int = 6, steps: int = 8) -> None:
+    """A box with two colours in place of the default cube; small and quick settings."""
+    preferences = bpy.context.preferences.addons["gtr"].preferences
+    preferences.size, preferences.samples = 192, 1
+    settings = bpy.context.scene.gtr
+    settings.views, settings.steps, settings.quality = views, steps, "DRAFT"
+    cube = bpy.data.objects["Cube"]
+    image = bpy.data.images.new("checker", 8, 8)
+    pixels = []
+    for row in range(8):
+        for column in range(8):
+            color = ORANGE if (row // 4 + column // 4) % 2 else BLUE
+            pixels += [value / 255 for value in color] + [1.0]
+    image.pixels = pixels
+    material = bpy.data.materials.new("printed")
+    material.use_nodes = True
+    node = material.node_tree.nodes.new("ShaderNodeTexImage")
+    node.image, node.interpolation = image, "Closest"
+    shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    material.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
+    cube.data.materials.clear()
+    cube.data.materials.append(material)
+    bpy.ops.ed.undo_push(message="prepared")
+
+
+def session():
+    """The add-on's session."""
+    from gtr.session import session as found
+
+    return found
+
+
+def result() -> bpy.types.Object | None:
+    """The newest result."""
+    from gtr import result_objects
+
+    found = [obj for obj in bpy.context.scene.objects if result_objects.is_result(obj)]
+    return found[-1] if found else None
+
+
+def digest(name: str = "Color") -> bytes:
+    """The bytes of a colour attribute of the result."""
+    import numpy as np
+
+    attribute = result().data.color_attributes[name]
+    values = np.empty(len(attribute.data) * 4, np.float32)
+    attribute.data.foreach_get("color", values)
+    return values.tobytes()
+
+
+def whole_way(driver: Driver) -> Steps:
+    """Reconstruct, stop, refine, compare, revert, export, undo: every step by a click or a key."""
+    prepare(steps=400)
+    yield from driver.picture("1_before")
+    yield from driver.press("gtr.reconstruct")
+    yield lambda: session().busy
+    yield lambda: session().state.value in ("running", "starting")
+    yield from driver.picture("2_running")
+    yield lambda: session().run is not None and session().run.mesh is not None
+    driver.check(session().state.value == "mesh_in", f"state {session().state}")
+    # Neither Escape nor a right click anywhere may end the job; four hundred steps leave time for both.
+    run, before = session().run, len(bpy.data.objects)
+    yield from driver.key("ESC")
+    yield from driver.click(*driver.middle(), button="RIGHTMOUSE")
+    yield from driver.key("ESC")
+    driver.check(session().run is run and not run.cancelling, "Escape or a right click ended the job")
+    driver.check(len(bpy.data.objects) == before, "Escape or a right click changed the scene")
+    yield lambda: run.step > 0
+    yield from driver.picture("3_mesh_in")
+    yield from driver.press("gtr.stop")
+    yield lambda: not session().busy
+    driver.check(session().error is None, f"{session().error}")
+    driver.check(session().message.startswith("Stopped"), session().message)
+    driver.check(driver.area.spaces.active.shading.color_type == "VERTEX", "Solid view does not show the colours")
+    driver.check(bpy.context.view_layer.objects.active == result(), "the result is not active")
+    with bpy.context.temp_override(window=driver.window, area=driver.area, region=driver.region("WINDOW")):
+        bpy.ops.view3d.view_all()
+    yield from driver.picture("4_done")
+    yield from _texture(driver)
+    yield from _export(driver)
+
+
+def _texture(driver: Driver) -> Steps:
+    stopped, base = digest(), digest("Color_base")
+    driver.check(stopped != base, "refining changed nothing")
+    bpy.context.scene.gtr.steps = 5
+    yield from driver.press("gtr.refine")
+    yield lambda: session().kind == "refine"
+    yield from driver.picture("5_refining")
+    yield lambda: not session().busy
+    driver.check(session().error is None, f"{session().error}")
+    refined = digest()
+    driver.check(refined != stopped, "refining changed nothing")
+    yield from driver.press(".gtr.compare")
+    driver.check(result().data.color_attributes.active_color.name == "Color_base", "Compare does not show the base")
+    yield from driver.picture("6_compare")
+    yield from driver.press(".gtr.compare")
+    driver.check(result().data.color_attributes.active_color.name == "Color", "Compare does not come back")
+    yield from driver.press("gtr.revert")
+    yield lambda: digest() == base
+    # Every result is one step of its own: revert, refine, refine (stopped), reconstruct.
+    for expected in (refined, stopped, base):
+        yield from driver.key("Z", ctrl=True)
+        yield lambda expected=expected: digest() == expected
+    yield from driver.key("Z", ctrl=True)
+    yield lambda: result() is None
+    driver.check("Cube" in bpy.data.objects, "undo took the source away")
+    for expected in (base, stopped, refined):
+        yield from driver.key("Z", ctrl=True, shift=True)
+        yield lambda expected=expected: result() is not None and digest() == expected
+
+
+def _export(driver: Driver) -> Steps:
+    bpy.context.scene.gtr.export_folder = str(driver.out / "assets")
+    yield from driver.press("gtr.export")
+    yield lambda: bool(session().exported) or session().error is not None
+    driver.check(session().error is None, f"{session().error}")
+    driver.facts["exported"] = session().exported
+    yield from driver.picture("7_exported")
 
 
 if __name__ == "__main__":
-    main({"panels": panels})
+    main({"whole_way": whole_way})
