@@ -3,7 +3,8 @@
 ``GTR_FAULT=file:PATH`` reads the list from a file each time, so that one server can be tried with many faults.
 
 Kinds: ``kill`` and ``segv`` end the process; ``raise`` is an unknown error; ``memory`` is an out-of-memory error;
-``cuda`` a poisoned device; ``hang`` never returns; ``hold`` waits until the job is cancelled or ``GTR_FAULT_RELEASE``
+``cuda`` a poisoned device; ``hang`` never returns, ``lock`` neither and holds the interpreter's lock; ``deaf`` does not
+stop when cancelled, but reports progress; ``hold`` waits until the job is cancelled or ``GTR_FAULT_RELEASE``
 exists. The stage ``boot`` comes before the libraries are loaded.
 """
 
@@ -17,7 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def inject(stage: str, attempt: int = 1, check_cancel: Callable[[], None] = lambda: None) -> None:
+def inject(
+    stage: str,
+    attempt: int = 1,
+    check_cancel: Callable[[], None] = lambda: None,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
     """Do what the environment asks for at this stage; nothing outside tests."""
     if os.environ.get("GTR_TESTING") != "1":
         return
@@ -29,10 +35,10 @@ def inject(stage: str, attempt: int = 1, check_cancel: Callable[[], None] = lamb
         kind, _, place = fault.partition("@")
         where, _, which = place.partition(":")
         if where == stage and which in ("", str(attempt)):
-            _happen(kind, check_cancel)
+            _happen(kind, check_cancel, alive)
 
 
-def _happen(kind: str, check_cancel: Callable[[], None]) -> None:
+def _happen(kind: str, check_cancel: Callable[[], None], alive: Callable[[], None]) -> None:
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif kind == "segv":
@@ -45,6 +51,12 @@ def _happen(kind: str, check_cancel: Callable[[], None]) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
     elif kind == "hang":
         time.sleep(3600)
+    elif kind == "lock":
+        ctypes.PyDLL(None).sleep(3600)
+    elif kind == "deaf":
+        while True:
+            alive()
+            time.sleep(0.2)
     elif kind == "hold":
         release = Path(os.environ["GTR_FAULT_RELEASE"])
         while not release.exists():

@@ -44,7 +44,7 @@ class Reporter:
             self._sent = moment
             self._send(Progressed(self.job, stage, done, total))
         if entered:
-            inject(stage, self.attempt, self.check_cancel)
+            inject(stage, self.attempt, self.check_cancel, lambda: self._send(Progressed(self.job, stage, done, total)))
 
     def preview(self, kind: str, step: int, write: Callable[[Path], None]) -> None:
         """Replace the preview file: ``write`` fills a temporary one, which then takes its place at once."""
