@@ -109,7 +109,7 @@ def import_as_new(run: Run) -> None:
 
 def show_masks(run: Run) -> None:
     """Keep the masks as thumbnails of their images."""
-    for slot, mask in zip(bpy.context.scene.gtr.slots, run.masks):
+    for slot, mask in zip(bpy.context.scene.gtr.slots, run.masks, strict=False):
         thumbnails.keep_mask(slot.filepath, mask)
         slot.mask = "OK"
 

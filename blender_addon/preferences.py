@@ -65,7 +65,7 @@ class GTR_preferences(AddonPreferences):
     samples: IntProperty(name="Samples", description="Cycles samples per pixel of a view", default=4, min=1, max=256)
     size: IntProperty(name="Size", description="Width and height of a view in pixels", default=512, min=64, max=2048)
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, _context: bpy.types.Context) -> None:
         """Three columns of settings: server, results, capture."""
         from .panels.widgets import draw_error, draw_missing_packages
 

@@ -29,7 +29,11 @@ COLORS = (
 )
 CAMERA_SETS = (
     ("orthogonal", "Front Right Back Left", "Four views around the object, at eye level"),
-    ("zero123plus", "Zero123++ Grid", "Six views: azimuth 30 to 330 degrees, looking down 20 and up 10 degrees in turn"),
+    (
+        "zero123plus",
+        "Zero123++ Grid",
+        "Six views: azimuth 30 to 330 degrees, looking down 20 and up 10 degrees in turn",
+    ),
     ("scene", "Scene Cameras", "Camera objects of this scene, paired with the images by name, then by order"),
     ("file", "Camera File", "transforms.json, or camera text files cam_000.txt beside rgb_000.png"),
 )
@@ -119,11 +123,13 @@ class GTR_PG_scene(PropertyGroup):
         name="Face Limit", description="Most triangles of the result; 0 = no limit", default=0, min=0, max=20_000_000
     )
     place: EnumProperty(name="Place", description="Where the result goes", items=PLACES, default="BESIDE")
-    refine: BoolProperty(
-        name="Refine", description="Refine the texture right after the surface is built", default=True
-    )
+    refine: BoolProperty(name="Refine", description="Refine the texture right after the surface is built", default=True)
     steps: IntProperty(
-        name="Steps", description="Refinement steps; more bring the colours closer to the views", default=20, min=1, max=1000
+        name="Steps",
+        description="Refinement steps; more bring the colours closer to the views",
+        default=20,
+        min=1,
+        max=1000,
     )
     strength: FloatProperty(
         name="Strength", description="Size of each refinement step", default=1.0, min=0.05, max=10.0
@@ -135,7 +141,10 @@ class GTR_PG_scene(PropertyGroup):
     show_detail: BoolProperty(name="Detail", description="More settings of the refinement", default=False)
     export_format: EnumProperty(name="Format", description="File format", items=FORMATS, default="GLB")
     export_folder: StringProperty(
-        name="Folder", description="Where the files go; // is the folder of this .blend", subtype="DIR_PATH", default="//assets/"
+        name="Folder",
+        description="Where the files go; // is the folder of this .blend",
+        subtype="DIR_PATH",
+        default="//assets/",
     )
     export_scope: EnumProperty(name="Objects", description="What is written", items=EXPORT_SCOPE, default="ACTIVE")
     export_origin: BoolProperty(name="At Origin", description="Centre the file on the object's origin", default=False)

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any, Literal
 
 from .errors import ClientError
-from .faults import SceneFault
 from .messages import ROWS, failure
 from .packages import MissingPackages
 from .values import (
@@ -61,10 +60,8 @@ class ErrorBox:
     view: int | None = None
 
     @classmethod
-    def of(cls, error: ClientError | MissingPackages | SceneFault) -> ErrorBox:
+    def of(cls, error: ClientError | MissingPackages) -> ErrorBox:
         """The box for an exception of the client or of the scene."""
-        if isinstance(error, SceneFault):
-            error = ClientError(error.code, details=error.details, values=error.values)
         message = failure(error)
         view = error.view if isinstance(error, ClientError) else None
         return cls(message.code, message.text, message.buttons, message.details, view)
@@ -128,7 +125,7 @@ class Run:
     points: Any = None
     images: tuple[bytes, ...] = ()
     masks: tuple[bytes, ...] = ()
-    background: Background = Background()
+    background: Background = field(default_factory=Background)
     gone: bool = False
     recolour_after: bool = False
     cancelling: bool = False

@@ -79,7 +79,7 @@ def _colors(session: Session, run: Run, event: ColorsReady) -> None:
         arrivals.live_colors(run)
 
 
-def _masks(session: Session, run: Run, event: MasksReady) -> None:
+def _masks(_session: Session, run: Run, event: MasksReady) -> None:
     run.masks = event.masks
     arrivals.show_masks(run)
 

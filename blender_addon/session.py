@@ -15,7 +15,6 @@ import bpy
 from . import arrivals, packages, preferences, result_objects, run_events, scene, stale, thumbnails, windows
 from .capturing import Capturing
 from .errors import ClientError
-from .faults import SceneFault
 from .run import ErrorBox, ProgressLine, Run, State
 from .time_left import Durations, in_words, overall_fraction
 from .values import ServerLine, ServerSettings
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 FORCE_AFTER_SECONDS = 10.0
 """A cancel that the server has not confirmed by then offers to restart the model process."""
-SETTINGS_EVERY_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""The server line and the preferences are looked at this often; never while a job tells how the server is."""
 
 
 class Session:
@@ -47,7 +47,7 @@ class Session:
         self.durations = Durations()
         self._runner: JobRunner | None = None
         self._settings = ServerSettings()
-        self._settings_checked = 0.0
+        self._next_look = 0.0
         self._looks_for_server = False
         self._shown = ""
 
@@ -143,7 +143,6 @@ class Session:
 
         Raises:
             ClientError: the first cannot start.
-            SceneFault: there is nothing to capture.
         """
         self.begin()
         self.queue = list(runs)
@@ -193,7 +192,7 @@ class Session:
             ClientError: Blender's Python lacks numpy or requests.
         """
         self.begin()
-        self.follow_settings(at_once=True)
+        self.follow_settings()
         runner = self.runner()
         self.wants_server = True
         if restart:
@@ -224,7 +223,7 @@ class Session:
                 self._submit(run)
             elif self.capturing.begin(run):
                 self._use_views(run)
-        except (ClientError, SceneFault, packages.MissingPackages):
+        except (ClientError, packages.MissingPackages):
             self.run = None
             raise
 
@@ -244,8 +243,8 @@ class Session:
     def _step_capture(self, run: Run) -> None:
         try:
             text = self.capturing.step(run)
-        except SceneFault as fault:
-            self.fail_run(run, ErrorBox.of(fault))
+        except ClientError as error:
+            self.fail_run(run, ErrorBox.of(error))
             return
         if text is not None:
             self.show(run, "capture", self.capturing.fraction, text)
@@ -300,7 +299,7 @@ class Session:
                 self._recolour_after(run)
             if self.queue:
                 self._start_next()
-        except (ClientError, SceneFault) as error:
+        except ClientError as error:
             self.fail(ErrorBox.of(error))
 
     def _recolour_after(self, run: Run) -> None:
@@ -336,11 +335,7 @@ class Session:
 
     def tick(self) -> None:
         """One beat of the timer: a view of the capture, the worker's news, held results, the picture."""
-        if self._looks_for_server:
-            self._looks_for_server = False
-            if not packages.missing():
-                self.runner().check_server()
-        self.follow_settings()
+        self._look_at_server()
         if self.capturing.active and self.run is not None:
             self._step_capture(self.run)
         if self._runner is not None:
@@ -357,16 +352,25 @@ class Session:
             self.tick()
             time.sleep(seconds)
 
-    def follow_settings(self, *, at_once: bool = False) -> None:
+    def follow_settings(self) -> None:
         """Tell the worker thread when the server part of the preferences has changed."""
-        now = time.monotonic()
-        if self._runner is None or (not at_once and now - self._settings_checked < SETTINGS_EVERY_SECONDS):
-            return
-        self._settings_checked = now
         settings = preferences.server_settings()
-        if settings != self._settings:
+        if self._runner is not None and settings != self._settings:
             self._settings = settings
             self._runner.configure(settings)
+            self._runner.check_server()
+
+    def _look_at_server(self) -> None:
+        now = time.monotonic()
+        if self._looks_for_server:
+            self._looks_for_server = False
+            if not packages.missing():
+                self.runner()
+        if self._runner is None or now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        self.follow_settings()
+        if self.run is None or self.server.state == "starting":
             self._runner.check_server()
 
     def _publish(self) -> None:

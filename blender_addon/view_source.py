@@ -1,4 +1,4 @@
-"""The views of a run when they come out of the scene: which objects, with which settings, and whether they are stale."""
+"""Views that come out of the scene: of which objects, with which settings, and whether they are stale."""
 
 from __future__ import annotations
 

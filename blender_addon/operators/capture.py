@@ -14,7 +14,9 @@ class GTR_OT_capture(bpy.types.Operator):
     bl_idname = "gtr.capture"
     bl_label = "Capture Views (GTR)"
 
-    wait: BoolProperty(name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"})
+    wait: BoolProperty(
+        name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"}
+    )
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

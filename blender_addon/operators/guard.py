@@ -9,7 +9,6 @@ import bpy
 
 from .. import packages
 from ..errors import ClientError
-from ..faults import SceneFault
 from ..run import ErrorBox
 from ..session import session
 
@@ -40,7 +39,7 @@ def error_box() -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, SceneFault, packages.MissingPackages) as error:
+    except (ClientError, packages.MissingPackages) as error:
         box = ErrorBox.of(error)
         session.fail(box)
 

@@ -21,7 +21,9 @@ class GTR_OT_refine(bpy.types.Operator):
     bl_label = "Refine Texture (GTR)"
     bl_options = {"REGISTER"}
 
-    wait: BoolProperty(name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"})
+    wait: BoolProperty(
+        name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"}
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -44,7 +46,9 @@ class GTR_OT_recolour(bpy.types.Operator):
     bl_label = "Recolour Edited Mesh (GTR)"
     bl_options = {"REGISTER"}
 
-    wait: BoolProperty(name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"})
+    wait: BoolProperty(
+        name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"}
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -9,7 +9,7 @@ from . import export, header, inputs, reconstruct, texture
 CLASSES = (*header.CLASSES, *inputs.CLASSES, *reconstruct.CLASSES, *texture.CLASSES, *export.CLASSES)
 
 
-def _object_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+def _object_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
     self.layout.separator()
     self.layout.operator("gtr.reconstruct", text="Reconstruct with GTR", icon="MESH_MONKEY")
     self.layout.operator("gtr.refine", text="Refine Texture (GTR)", icon="BRUSH_DATA")

@@ -65,7 +65,7 @@ class GTR_PT_server(GtrPanel, bpy.types.Panel):
         line = session.server
         startable = session.state in (State.OFF, State.NOT_SET_UP) or line.state == "failed"
         row = layout.split(factor=0.58, align=True) if startable else layout.row(align=True)
-        text = HEADLINES.get(line.state, line.text) if startable else line.text.removeprefix("Starting: ").capitalize()
+        text = HEADLINES.get(line.state, line.text) if startable else line.text.replace("Starting: l", "L")
         row.label(text=text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
         buttons = row.row(align=True)
         if startable:

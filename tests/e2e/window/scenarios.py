@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from driver import Driver, Steps, main  # noqa: E402
+from driver import Driver, Steps, main
 
 ORANGE = (200, 100, 50)
 BLUE = (40, 90, 200)
