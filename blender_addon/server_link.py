@@ -149,7 +149,7 @@ class ServerLink:
             except ClientError as error:
                 _log.info("the server did not take our leave: %s", error)
         self._drop()
-        self.process.stop()
+        self.process.stop(asked=managed)
         self._say(ServerLine("stopped" if managed else "off", "Server off"))
 
     def unload(self) -> None:

@@ -170,12 +170,16 @@ class ServerProcess:
         self._process = _spawn([*command, *self._arguments(settings, home)], home)
         return self._wait(settings, known, is_up)
 
-    def stop(self) -> None:
-        """End the server that this session started (after it was asked nicely over HTTP); others are left alone."""
+    def stop(self, *, asked: bool = False) -> None:
+        """End the server that this session started, and no other.
+
+        Args:
+            asked: it was asked to end over HTTP and gets a moment to do so.
+        """
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        if not _ended(process, STOP_SECONDS / 2):
+        if not asked or not _ended(process, STOP_SECONDS / 2):
             process.terminate()
         if not _ended(process, STOP_SECONDS):
             _kill_group(process)

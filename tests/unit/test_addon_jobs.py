@@ -276,6 +276,7 @@ def test_server_that_is_replaced_in_the_middle(fake, runner) -> None:
 def test_server_that_falls_silent(fake, runner, monkeypatch) -> None:
     monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 1.0)
     monkeypatch.setattr(job_follow, "POLL_SECONDS", -4.5)  # with its margin of 5 s: half a second
+    monkeypatch.setattr(api, "PROOF_SECONDS", 0.3)
     silence = threading.Event()
 
     def play(job: FakeJob) -> None:
