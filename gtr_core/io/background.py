@@ -19,6 +19,12 @@ OPAQUE = 0.999
 """Alpha from here on counts as opaque."""
 MIN_BORDER_SHARE = 0.25
 """Least share of the border that must show the key colour, else the background is not plain."""
+_FIT_TERMS = (1, 3, 3, 3, 3, 6, 6, 6)
+"""Terms of the background's polynomial in the rounds of its fit: a constant, then linear, then quadratic."""
+_STARTS = 4
+"""Border colours with which that fit is tried."""
+_MIN_FIT_SHARE = 0.05
+"""Least share of the border that tells anything about a polynomial."""
 _WINDOW = 7
 """Side in pixels of the window in which the object's own colour is looked for behind a mixed edge pixel."""
 
@@ -95,10 +101,12 @@ def _over_white(image: Tensor) -> Tensor:
 
 def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor:
     pixels = rgb.detach().cpu().double().numpy()
-    key = np.array(background.color) if background.color is not None else _border_color(pixels)
+    if background.color is not None:
+        key = np.broadcast_to(np.array(background.color), pixels.shape)
+    else:
+        key = _backdrop(pixels, background.tolerance)
     like_key = np.linalg.norm(pixels - key, axis=-1) <= background.tolerance
-    border = _border(like_key)
-    if background.color is None and border.mean() < MIN_BORDER_SHARE:
+    if background.color is None and _border(like_key).mean() < MIN_BORDER_SHARE:
         raise GtrError(
             ErrorCode.NO_ALPHA,
             f"Image {index + 1} has neither transparency nor a plain background.",
@@ -116,13 +124,43 @@ def _border(image: Array) -> Array:
     return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 
-def _border_color(pixels: Array) -> Array:
-    """(3,) mean of the most frequent colours of the border, so that an object that touches it does no harm."""
-    border = _border(pixels)
-    bins = (border * 7.999).astype(np.int64) @ np.array([64, 8, 1])
-    center = np.median(border[bins == np.bincount(bins).argmax()], axis=0)
-    near = np.linalg.norm(border - center, axis=-1) <= 0.1
-    return np.asarray(border[near].mean(axis=0))
+def _backdrop(pixels: Array, tolerance: float) -> Array:
+    """(H, W, 3) colour of the background everywhere, continued from the border.
+
+    A wall is rarely lit evenly: its colour is a polynomial of the place, fitted to the border pixels that agree with
+    it. The fit starts at each of the most frequent border colours in turn, and the one that most of the border
+    agrees with in the end wins, so an object may touch the border.
+    """
+    height, width = pixels.shape[:2]
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    border, border_terms = _border(pixels), _border(terms)
+    fits = [_fit(border, border_terms, start, tolerance) for start in _frequent_colors(border)]
+    _, coefficients = max(fits, key=lambda fit: fit[0])
+    return np.asarray(terms @ coefficients)
+
+
+def _frequent_colors(border: Array) -> list[Array]:
+    """Medians (3,) of the fullest cells of the colour cube, at most ``_STARTS``."""
+    cells = (border * 7.999).astype(np.int64) @ np.array([64, 8, 1])
+    counts = np.bincount(cells)
+    fullest = counts.argsort()[::-1][:_STARTS]
+    return [np.median(border[cells == cell], axis=0) for cell in fullest if counts[cell]]
+
+
+def _fit(border: Array, terms: Array, start: Array, tolerance: float) -> tuple[float, Array]:
+    """Share of the border (P, 3) that agrees with the fitted colours, and their coefficients (T, 3)."""
+    coefficients = np.zeros((terms.shape[-1], 3))
+    coefficients[0] = start
+    share = 0.0
+    for used in _FIT_TERMS:
+        agrees = np.linalg.norm(border - terms @ coefficients, axis=-1) <= tolerance
+        share = float(agrees.mean())
+        if share < _MIN_FIT_SHARE:
+            break
+        coefficients[:] = 0
+        coefficients[:used] = np.linalg.lstsq(terms[agrees, :used], border[agrees], rcond=None)[0]
+    return share, coefficients
 
 
 def _connected_to_border(candidates: Array) -> Array:
@@ -156,7 +194,7 @@ def _soften_edge(pixels: Array, inside: Array, key: Array) -> tuple[Array, Array
     color = pixels.copy()
     part = known & (alpha > 0) & (alpha < 1)
     share = alpha[part][:, None]
-    unmixed = (pixels[part] - (1 - share) * key) / np.maximum(share, 1e-9)
+    unmixed = (pixels[part] - (1 - share) * key[part]) / np.maximum(share, 1e-9)
     # Dividing by a small share magnifies noise: fade to the neighbours' colour there.
     color[part] = np.clip(share * unmixed + (1 - share) * own[part], 0, 1)
     color[known & (alpha <= 0)] = own[known & (alpha <= 0)]

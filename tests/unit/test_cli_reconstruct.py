@@ -15,6 +15,7 @@ from gtr_core.cli.main import CANCELLED, OK, USER_ERROR, main
 from gtr_core.data.render_dataset import render_views
 from gtr_core.geometry.cameras import Cameras, camera_set
 from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.images import to_pil
 from gtr_core.io.mesh_files import read_mesh
 from gtr_core.io.views_files import write_views
 from gtr_core.presets import PRESETS
@@ -66,6 +67,24 @@ def test_views_become_a_coloured_mesh_and_a_picture(
     assert f"{len(mesh.vertices):,} vertices" in output.out
     assert "\r" not in output.err
     assert "Refining texture: 3/3" in output.err
+
+
+def test_four_photos_without_alpha_or_cameras(body: Mesh, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    views = render_views(body, camera_set("orthogonal", height=96, width=96), supersample=2)
+    (tmp_path / "photos").mkdir()
+    for name, image in zip(["front", "right", "back", "left"], views.composite(0.9), strict=True):
+        to_pil(image).save(tmp_path / "photos" / f"{name}.jpg", quality=95)
+    target = tmp_path / "mesh.glb"
+    assert main(["reconstruct", str(tmp_path / "photos"), "-o", str(target), *QUICK]) == OK
+    mesh = read_mesh(target)
+    assert trimesh.Trimesh(mesh.vertices.numpy(), mesh.faces.numpy(), process=False).is_watertight
+    assert torch.allclose(mesh.bounds, body.bounds, atol=0.12)
+    front = mesh.vertices[:, 2] > 0.2
+    right = front & (mesh.vertices[:, 0] > 0.2)
+    assert (mesh.colors[right] * 255).median(0).values.tolist() == pytest.approx([200, 100, 50], abs=8)
+    output = capsys.readouterr()
+    assert "Carving hull" in output.err
+    assert "Note: " in output.out  # what masks cannot tell is said in words
 
 
 def test_options_reach_the_result(folder: Path, tmp_path: Path) -> None:

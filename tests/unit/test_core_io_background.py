@@ -136,3 +136,32 @@ def test_impossible_backgrounds_are_refused(arguments: tuple) -> None:
     with pytest.raises(GtrError) as caught:
         Background(*arguments)
     assert caught.value.code is ErrorCode.BAD_INPUT
+
+
+def lit_wall(kind: str) -> Tensor:
+    y, x = torch.meshgrid(torch.linspace(-1, 1, SIZE), torch.linspace(-1, 1, SIZE), indexing="ij")
+    level = {"slope": 0.7 + 0.15 * y + 0.1 * x, "vignette": 0.9 - 0.1 * (x * x + y * y)}[kind]
+    return level[..., None] * torch.tensor([1.0, 0.95, 0.9])
+
+
+@pytest.mark.parametrize("kind", ["slope", "vignette"])
+def test_unevenly_lit_wall_is_removed(kind: str) -> None:
+    alpha = disk(30)
+    wall = lit_wall(kind)
+    assert (wall.amax((0, 1)) - wall.amin((0, 1))).norm() > 0.3  # far more than the tolerance
+    result = foreground(painted(alpha, RED, wall), Background())
+    assert (result[..., 3] - alpha).abs().max() < 0.03
+    assert (result[result[..., 3] > 0.1][:, :3] - RED).abs().max() < 0.05
+
+
+def test_object_over_half_of_the_border_of_an_uneven_wall() -> None:
+    alpha = disk(48, (SIZE, SIZE / 2))
+    result = foreground(painted(alpha, RED, lit_wall("slope")), Background())
+    assert ((result[..., 3] > 0.5) != (alpha > 0.5)).float().mean() < 0.002
+
+
+def test_given_key_colour_is_not_fitted_to_the_picture() -> None:
+    wall = lit_wall("slope")
+    middle = tuple(wall[SIZE // 2, SIZE // 2].tolist())
+    result = foreground(painted(disk(20), RED, wall), Background("key", middle))
+    assert result[1, 1, 3] == 1

@@ -246,6 +246,32 @@ def test_size_resamples_everything(nerf: Callable[..., Path], views: Views) -> N
     assert set(read.depth.unique().tolist()) <= set(views.depth.unique().tolist())
 
 
+def test_pictures_of_other_proportions_are_stretched_with_their_cameras(blob: Mesh, tmp_path: Path) -> None:
+    cameras = orbit([0, 120, 240], [0, 0, 0], height=64, width=64)
+    write_views(render_views(blob, cameras), tmp_path)
+    wide = render_views(blob, orbit([0], [0], height=64, width=128, fov_degrees=56.36))
+    (tmp_path / "view_000.png").write_bytes(encode_png(wide.rgba[0]))
+    document = json.loads((tmp_path / "transforms.json").read_text())
+    fx, fy, cx, cy = wide.cameras.intrinsics[0].tolist()
+    document["frames"][0] |= {"w": 128, "fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy}
+    (tmp_path / "transforms.json").write_text(json.dumps(document))
+    read = read_views(tmp_path)
+    # The surface points of the depth maps still fall onto the object in every picture.
+    points = blob.vertices
+    for k in range(3):
+        u, v, _ = read.cameras.project(points)[k].T
+        assert (read.mask[k][v.long(), u.long()] > 0).float().mean() > 0.98
+
+
+def test_all_pictures_together_have_a_limit(views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gtr_core.io import posed_image
+
+    monkeypatch.setattr(posed_image, "MAX_TOTAL_PIXELS", 4 * SIDE * SIDE)
+    write_views(Views(views.rgba, views.cameras), tmp_path)
+    assert refused(tmp_path, ErrorCode.IMAGE_TOO_LARGE, "first 5 pictures").view == 4
+    assert len(read_views(tmp_path, size=SIDE // 2)) == len(views)
+
+
 # --- rgb_*.png with cam_*.txt
 
 
