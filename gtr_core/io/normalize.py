@@ -12,11 +12,12 @@ from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.views import Views
 
-TARGET_RADIUS = 0.9
-"""Bounding sphere of a moved object, in world units."""
+TARGET = 0.9
+"""Half of the longest edge of a moved object's bounding box, in world units."""
 SMALL_RADIUS = 0.25
 """An object below this radius uses too little of the grid and is enlarged."""
 _INSIDE_SHARE = 0.98
+_HULL_NODES = 64
 _SAMPLES = 2000
 """Mask pixels of each view that are looked at."""
 
@@ -36,6 +37,11 @@ class Similarity:
         depth = None if views.depth is None else views.depth * self.scale
         return Views(views.rgba, cameras, depth, views.normal)
 
+    def after(self, first: Similarity) -> Similarity:
+        """Both, ``first`` being applied first."""
+        x, y, z = (c + own / first.scale for c, own in zip(first.center, self.center, strict=True))
+        return Similarity(self.scale * first.scale, (x, y, z))
+
     def invert(self, mesh: Mesh) -> Mesh:
         """A mesh of the reconstruction in the user's world; unchanged, to the bit, for the identity."""
         if self == Similarity():
@@ -46,9 +52,9 @@ class Similarity:
 def normalize_views(views: Views) -> tuple[Views, Similarity]:
     """Move and scale the world so that the object lies inside [-1, 1]^3.
 
-    An object that already lies there is left untouched. Its place is known exactly from depth; without depth its
-    centre is the point nearest to the rays through the centroids of the masks, its radius the largest distance of
-    a mask ray from there.
+    An object that already lies there is left untouched. Its bounding box is known from depth. Without depth a sphere
+    is found first, around the point nearest to the rays through the centroids of the masks and as large as the
+    largest distance of a mask ray from there; then the bounding box of a coarse visual hull in it.
 
     Args:
         views: of any world with Y up.
@@ -75,7 +81,13 @@ def normalize_views(views: Views) -> tuple[Views, Similarity]:
     radius = max(
         float(_ray_distance(center - origin, r).quantile(0.999)) for origin, r in zip(origins, rays, strict=True)
     )
-    similarity = Similarity(TARGET_RADIUS / max(radius, 1e-9), (float(center[0]), float(center[1]), float(center[2])))
+    rough = _centered(center, radius)
+    moved = rough.apply(views)
+    corners = _hull_corners(moved)
+    if corners is None:
+        return moved, rough
+    low, high = corners
+    similarity = _centered((low + high) / 2, float((high - low).amax() / 2)).after(rough)
     return similarity.apply(views), similarity
 
 
@@ -83,12 +95,35 @@ def _normalize_by_points(views: Views, points: Tensor) -> tuple[Views, Similarit
     if not len(points):
         return views, Similarity()
     low, high = points.amin(0), points.amax(0)
-    extent = float((high - low).norm() / 2)
-    if float(points.abs().max()) <= 1.01 and extent >= SMALL_RADIUS:
+    half = float((high - low).amax() / 2)
+    if float(points.abs().max()) <= 1.01 and half >= SMALL_RADIUS:
         return views, Similarity()
-    center = (low + high) / 2
-    similarity = Similarity(TARGET_RADIUS / max(extent, 1e-9), (float(center[0]), float(center[1]), float(center[2])))
+    similarity = _centered((low + high) / 2, half)
     return similarity.apply(views), similarity
+
+
+def _centered(center: Tensor, half: float) -> Similarity:
+    """Moves ``center`` to the origin and makes the length ``half`` the target."""
+    return Similarity(TARGET / max(half, 1e-9), (float(center[0]), float(center[1]), float(center[2])))
+
+
+def _hull_corners(views: Views) -> tuple[Tensor, Tensor] | None:
+    """Corners (3,), (3,) of the bounding box of all grid nodes in [-1, 1]^3 that lie in every mask; None for none.
+
+    What lies beyond the edge of a picture may belong to the object.
+    """
+    axis = torch.linspace(-1, 1, _HULL_NODES, device=views.rgba.device)
+    nodes = torch.cartesian_prod(axis, axis, axis)
+    height, width = views.cameras.height, views.cameras.width
+    for index in range(len(views)):
+        u, v, z = views.cameras[[index]].project(nodes)[0].unbind(-1)
+        framed = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        rows, columns = (x.nan_to_num().clamp(0, size - 1).long() for x, size in ((v, height), (u, width)))
+        nodes = nodes[~framed | (views.mask[index][rows, columns] > 0.5)]
+    if not len(nodes):
+        return None
+    cell = 2 / (_HULL_NODES - 1)
+    return nodes.amin(0) - cell / 2, nodes.amax(0) + cell / 2
 
 
 def _surface_points(views: Views, depth: Tensor) -> Tensor:

@@ -65,7 +65,9 @@ def test_objects_elsewhere_are_brought_into_the_box_and_back(
     user = replace(body, vertices=body.vertices * scale + torch.tensor(offset))
     moved = (user.vertices - torch.tensor(frame.center)) * frame.scale
     assert moved.abs().max() < 1
-    assert moved.norm(dim=-1).max() > 0.7  # and uses the box
+    low, high = moved.amin(0), moved.amax(0)
+    assert 1.5 < (high - low).max() < 1.9  # and uses the box
+    assert (high + low).abs().max() < (0.1 if depth else 0.4)  # a hull is larger than its object
     back = frame.invert(replace(body, vertices=moved))
     assert torch.allclose(back.vertices, user.vertices, atol=2e-6 * (scale + max(map(abs, offset))))
     # The cameras moved with it: the moved mesh falls onto the same pictures.
@@ -75,6 +77,18 @@ def test_objects_elsewhere_are_brought_into_the_box_and_back(
         seen = (inside.depth > 0) & (redrawn.depth > 0)
         assert (inside.depth - redrawn.depth)[seen].abs().median() < 1e-4
         assert torch.equal(inside.normal, views.normal)
+
+
+def test_similarities_chain() -> None:
+    first, second = Similarity(3.0, (1.0, -2.0, 0.5)), Similarity(0.25, (4.0, 0.0, -1.0))
+    points = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [-5.0, 0.25, 1.0]])
+
+    def apply(similarity: Similarity, values: torch.Tensor) -> torch.Tensor:
+        return similarity.scale * (values - torch.tensor(similarity.center))
+
+    assert torch.allclose(apply(second.after(first), points), apply(second, apply(first, points)), atol=1e-6)
+    mesh = Mesh(apply(first, points), torch.tensor([[0, 1, 2]]))
+    assert torch.allclose(first.invert(mesh).vertices, points, atol=1e-6)
 
 
 def test_cameras_that_look_away_are_refused(body: Mesh) -> None:
