@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClientError, Interrupted
@@ -25,6 +25,7 @@ RETRIES, RETRY_SECONDS = 5, 60.0
 PROOF_SECONDS = 3.0
 """Time for the answer to /health, which needs no work."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
+_LOOK_AROUND = 0.1
 _TRANSIENT = frozenset({429, 502, 503})
 _FINAL = frozenset({"worker_degraded", "stopping"})
 """Answers with a transient status that no waiting will change."""
@@ -37,12 +38,20 @@ class Api:
         transport: of that thread.
         endpoint: where; its token is sent only over a connection on which the server has proved itself.
         stop: set when Blender shuts down; ends every waiting.
+        is_cancelled: whether the user cancelled what the calls are made for; also ends every waiting.
     """
 
-    def __init__(self, transport: Transport, endpoint: Endpoint, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        endpoint: Endpoint,
+        stop: threading.Event,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.endpoint = endpoint
         self._transport = transport
         self._stop = stop
+        self._is_cancelled = is_cancelled
         self._proved = False
 
     def prove(self) -> None:
@@ -149,13 +158,15 @@ class Api:
         """Wait before attempt ``attempt + 1``: as long as the server says, else exponentially with jitter.
 
         Raises:
-            Interrupted: Blender shuts down.
+            Interrupted: Blender shuts down, or the user cancelled.
         """
         wait = error.retry_after
         if wait is None:
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.75, 1.0)
-        if self._stop.wait(min(wait, _LONGEST_WAIT)):
-            raise Interrupted
+        end = time.monotonic() + min(wait, _LONGEST_WAIT)
+        while (left := end - time.monotonic()) > 0:
+            if self._stop.wait(min(left, _LOOK_AROUND)) or self._is_cancelled():
+                raise Interrupted
 
 
 def problem_error(reply: Reply) -> ClientError:

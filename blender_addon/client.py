@@ -115,8 +115,8 @@ class GtrClient(Api):
         self.call("POST", f"{_job(job_id)}/finish", body={})
 
     def cancel(self, job_id: str) -> None:
-        """Ask for the end of a job."""
-        self.call("POST", f"{_job(job_id)}/cancel", body={})
+        """Ask for the end of a job (no retries: who cancels does not want to wait)."""
+        self.call("POST", f"{_job(job_id)}/cancel", body={}, retry=False, seconds=10)
 
     def artifact(self, job_id: str, name: str, limit: int) -> bytes:
         """Download a result; a broken download goes on where it stopped. Its SHA-256 is checked.

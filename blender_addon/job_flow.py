@@ -44,6 +44,11 @@ class JobFlow:
             Interrupted: it was cancelled.
         """
         began = time.monotonic()
+        with self._link.cancelled_by(request.cancel):
+            self._run(request)
+        self._emit(Finished(request.handle, time.monotonic() - began, stopped_early=request.finish.is_set()))
+
+    def _run(self, request: tasks.Request) -> None:
         _check_cancel(request)
         self._progress(request, "start")
         client = self._link.ensure()
@@ -57,8 +62,6 @@ class JobFlow:
                 if error.code == "server_off":
                     raise ClientError("server_stopped", details=error.details) from error
             raise _name_image(error, request) from error
-        stopped = request.finish.is_set()
-        self._emit(Finished(request.handle, time.monotonic() - began, stopped_early=stopped))
 
     def _dispatch(self, follower: JobFollower, request: tasks.Request) -> None:
         task = request.task

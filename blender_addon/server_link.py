@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .addresses import normalize_url
+from .addresses import is_loopback, normalize_url
 from .client import GtrClient
 from .errors import ClientError, Interrupted
 from .messages import failure
@@ -47,10 +48,24 @@ class ServerLink:
         self._transport = Transport(stop)
         self._client: GtrClient | None = None
         self._leased_at = 0.0
+        self._cancel: threading.Event | None = None
         self._line: ServerLine | None = None
         self.break_call = self._transport.break_call
         self.break_overdue_call = self._transport.break_overdue_call
         self.wake = self._transport.break_poll
+
+    @contextlib.contextmanager
+    def cancelled_by(self, cancel: threading.Event) -> Iterator[None]:
+        """While inside, this event ends every waiting of the connection."""
+        self._cancel = cancel
+        try:
+            yield
+        finally:
+            self._cancel = None
+
+    def is_cancelled(self) -> bool:
+        """Whether the work that is going on was cancelled."""
+        return self._cancel is not None and self._cancel.is_set()
 
     # --- for the jobs -----------------------------------------------------------------------------------------------
 
@@ -84,9 +99,9 @@ class ServerLink:
 
     def is_gone(self) -> bool:
         """Whether the server's process certainly does not exist any more."""
-        if self.process.died:
-            return True
-        return self._client is not None and is_alive(self._client.endpoint.pid) is False
+        died = self.process.died  # asked first: until then a dead child counts as a living process
+        alive = is_alive(self._client.endpoint.pid) if self._client is not None else None
+        return died if alive is None else not alive
 
     def keep_lease(self) -> None:
         """Renew the lease when it is due."""
@@ -185,15 +200,15 @@ class ServerLink:
         endpoint = self._endpoint()
         if endpoint is None:
             return None
-        attached = self._settings.mode == "ATTACHED"
         client = self._client if self._client is not None and self._client.endpoint == endpoint else None
-        client = client or GtrClient(self._transport, endpoint, self.stop_event)
+        client = client or GtrClient(self._transport, endpoint, self.stop_event, self.is_cancelled)
         try:
             client.prove()
         except ClientError as error:
-            # A state file of a server that was killed: nobody listens there, or a stranger does by now.
-            stale = error.code == "server_off" or is_alive(endpoint.pid) is False
-            if not attached and stale:
+            # Left behind by a server that was killed; nobody listens there, or a stranger does by now. Our own server
+            # takes another port, so that is no reason to give up.
+            if self._settings.mode == "MANAGED" and error.code in ("server_off", "not_gtr", "auth"):
+                _log.info("the state file is out of date: %s", error)
                 return None
             raise
         return client
@@ -207,7 +222,8 @@ class ServerLink:
         state = read_state(file)
         if state is None:
             raise ClientError("auth", "The server's key was not found.", f"state file: {file}")
-        return Endpoint(url, state.token, state.pid, state.instance_id, urlsplit(url).port or 0)
+        pid = state.pid if is_loopback(url) else 0
+        return Endpoint(url, state.token, pid, state.instance_id, urlsplit(url).port or 0)
 
     def _start(self) -> GtrClient:
         if self._settings.mode == "ATTACHED":
@@ -217,7 +233,7 @@ class ServerLink:
         found: list[GtrClient] = []
 
         def is_up(endpoint: Endpoint) -> bool:
-            client = GtrClient(self._transport, endpoint, self.stop_event)
+            client = GtrClient(self._transport, endpoint, self.stop_event, self.is_cancelled)
             try:
                 client.prove()
             except ClientError as error:
@@ -228,7 +244,7 @@ class ServerLink:
             found.append(client)
             return True
 
-        self.process.start(self._settings, is_up)
+        self.process.start(self._settings, is_up, self.is_cancelled)
         return found[-1]
 
     def _adopt(self, client: GtrClient) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -12,16 +11,21 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClientError, Interrupted
+from .server_files import Endpoint, home_folder, is_alive, log_file, read_state, start_log
 
 if TYPE_CHECKING:
     import threading
 
     from .values import ServerSettings
+
+__all__ = [
+    "Endpoint", "ServerProcess", "clean_environment", "home_folder", "is_alive", "log_file", "read_state",
+    "server_command",
+]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -32,63 +36,8 @@ STARTS_ALLOWED, STARTS_WINDOW_SECONDS = 3, 300.0
 STOP_SECONDS = 5.0
 """Time for an orderly end before the process is killed."""
 EXIT_PORT_TAKEN, EXIT_UNWRITABLE = 3, 4
-_STATE_LIMIT = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a server listens and the key that it must know.
-
-    Args:
-        url: base URL up to and with ``/api/v1``, no trailing slash.
-        token: never sent before the server has proved that it knows it.
-        pid: of the server, 0 when unknown.
-        instance_id: new at each start of the server.
-        port: for messages.
-    """
-
-    url: str
-    token: str
-    pid: int = 0
-    instance_id: str = ""
-    port: int = 0
-
-
-def home_folder() -> Path:
-    """Folder of state file, log and data: ``GTR_HOME`` or ``~/.gtr``."""
-    return Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr")
-
-
-def log_file() -> Path:
-    """What the server printed when it did not start, else its log."""
-    log, start = home_folder() / "server.log", _start_log()
-    if start.exists() and start.stat().st_size and not (log.exists() and _newer(log, start)):
-        return start
-    return log
-
-
-def _newer(path: Path, other: Path) -> bool:
-    return path.stat().st_mtime >= other.stat().st_mtime
-
-
-def read_state(path: Path) -> Endpoint | None:
-    """The server that a state file names, or None when there is no usable file (also while it is written)."""
-    try:
-        with path.open("rb") as file:
-            state = json.loads(file.read(_STATE_LIMIT))
-        port, token = state["port"], state["token"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if state.get("product") != "gtr" or not isinstance(port, int) or not 0 < port < 65536 or not token:
-        return None
-    pid = state.get("pid")
-    return Endpoint(
-        f"http://127.0.0.1:{port}/api/v1",
-        str(token),
-        pid if isinstance(pid, int) else 0,
-        str(state.get("instance_id", "")),
-        port,
-    )
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers may outlive the object that started them; forgetting a running child makes Python complain."""
 
 
 def server_command(settings: ServerSettings, home: Path) -> list[str] | None:
@@ -109,19 +58,6 @@ def server_command(settings: ServerSettings, home: Path) -> list[str] | None:
 def clean_environment() -> dict[str, str]:
     """Our environment without what Blender's Python put there for itself."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
-
-
-def is_alive(pid: int) -> bool | None:
-    """Whether a process exists; None when that cannot be told."""
-    if pid <= 0 or os.name != "posix":
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class ServerProcess:
@@ -153,12 +89,17 @@ class ServerProcess:
         """State file of this user's server."""
         return home_folder() / "server.json"
 
-    def start(self, settings: ServerSettings, is_up: Callable[[Endpoint], bool]) -> Endpoint:
+    def start(
+        self,
+        settings: ServerSettings,
+        is_up: Callable[[Endpoint], bool],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Endpoint:
         """Start the server and wait until ``is_up`` accepts it.
 
         Raises:
             ClientError: ``server_not_installed``, ``server_start_failed`` or ``not_gtr`` (fixed port taken).
-            Interrupted: Blender shuts down.
+            Interrupted: Blender shuts down, or the user does not want to wait; the server goes on starting.
         """
         home = home_folder()
         command = server_command(settings, home)
@@ -168,7 +109,8 @@ class ServerProcess:
         self._count_start()
         known = read_state(self.state_file)
         self._process = _spawn([*command, *self._arguments(settings, home)], home)
-        return self._wait(settings, known, is_up)
+        _children.append(self._process)
+        return self._wait(settings, known, is_up, is_cancelled)
 
     def stop(self, *, asked: bool = False) -> None:
         """End the server that this session started, and no other.
@@ -196,13 +138,19 @@ class ServerProcess:
             self._starts.popleft()
         if len(self._starts) >= STARTS_ALLOWED:
             last = f"it was started {STARTS_ALLOWED} times in five minutes"
-            raise ClientError("server_start_failed", details=_tail(_start_log()), values={"last_line": last})
+            raise ClientError("server_start_failed", details=_tail(start_log()), values={"last_line": last})
         self._starts.append(now)
 
-    def _wait(self, settings: ServerSettings, known: Endpoint | None, is_up: Callable[[Endpoint], bool]) -> Endpoint:
+    def _wait(
+        self,
+        settings: ServerSettings,
+        known: Endpoint | None,
+        is_up: Callable[[Endpoint], bool],
+        is_cancelled: Callable[[], bool],
+    ) -> Endpoint:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._stop.wait(0.1):
+            if self._stop.wait(0.1) or is_cancelled():
                 raise Interrupted
             endpoint = read_state(self.state_file)
             # The file of a dead server may still lie there: only a new instance is ours.
@@ -210,7 +158,7 @@ class ServerProcess:
                 return endpoint
             if self._process is not None and self._process.poll() not in (None, 0):
                 raise _start_error(self._process.returncode, settings)
-        log = _tail(_start_log())
+        log = _tail(start_log())
         self.stop()
         reason = f"no answer after {START_SECONDS:.0f} s"
         raise ClientError("server_start_failed", details=log, values={"last_line": reason})
@@ -220,15 +168,11 @@ class ServerProcess:
         return self._process is not None and self._process.poll() == 0
 
 
-def _start_log() -> Path:
-    return home_folder() / "server-start.log"
-
-
 def _spawn(command: list[str], home: Path) -> subprocess.Popen[bytes]:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A file, not a pipe: a pipe fills up when nobody reads it, and the server would stand still.
-        descriptor = os.open(_start_log(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(start_log(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError as error:
         raise ClientError("folder_denied", details=str(error), values={"folder": home}) from error
     options: dict[str, Any] = {"start_new_session": True}
@@ -253,7 +197,7 @@ def _spawn(command: list[str], home: Path) -> subprocess.Popen[bytes]:
 
 
 def _start_error(code: int, settings: ServerSettings) -> ClientError:
-    log = _tail(_start_log())
+    log = _tail(start_log())
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     last = lines[-1].rstrip(".") if lines else f"exit code {code}"
     if "No module named gtr_server" in last or "No module named 'gtr_server'" in last:

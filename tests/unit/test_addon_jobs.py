@@ -188,6 +188,41 @@ def test_cancel_before_its_turn(fake, runner) -> None:
     assert len(fake.jobs) == 1
 
 
+def test_cancel_while_the_server_starts(home, runner, tmp_path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    python.chmod(0o755)
+    runner.configure(ServerSettings(python=str(python)))
+    handle = runner.submit_reconstruct(views(), ReconstructOptions())
+    collect(runner, lambda e: isinstance(e, ServerLine) and e.state == "starting")
+    time.sleep(0.2)
+    began = time.monotonic()
+    runner.cancel(handle)
+    assert isinstance(to_end(runner, handle)[-1], Cancelled)
+    assert time.monotonic() - began < 1
+    runner.stop_server()
+    assert collect(runner, lambda e: isinstance(e, ServerLine) and e.state == "stopped")
+
+
+def test_cancel_while_the_server_is_too_busy(fake, runner) -> None:
+    fake.overrides["/jobs"] = lambda h: h.answer(429, {"code": "queue_full"}, {"Retry-After": "30"})
+    handle = runner.submit_reconstruct(views(), ReconstructOptions())
+    collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
+    time.sleep(0.2)
+    began = time.monotonic()
+    runner.cancel(handle)
+    assert isinstance(to_end(runner, handle)[-1], Cancelled)
+    assert time.monotonic() - began < 1
+
+
+def test_cancel_while_contact_is_lost(fake, runner) -> None:
+    fake.on_job = lambda job: threading.Timer(0.2, fake.close).start()
+    handle = runner.submit_reconstruct(views(), ReconstructOptions())
+    collect(runner, lambda e: isinstance(e, Lost))
+    runner.cancel(handle)
+    assert isinstance(to_end(runner, handle)[-1], Cancelled)
+
+
 def test_stop_refining_keeps_the_colors(fake, runner) -> None:
     def play(job: FakeJob) -> None:
         job.artifacts = results_of(job)
@@ -401,6 +436,33 @@ def test_attached_server(fake, home, runner) -> None:
     assert isinstance(to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1], Finished)
     runner.configure(ServerSettings(mode="ATTACHED", url=f"localhost:{fake.port}", state_file=str(home / "none")))
     assert to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1].code == "auth"
+
+
+@pytest.mark.parametrize("mode", ["MANAGED", "ATTACHED"])
+def test_stranger_on_the_port_of_the_state_file(fake, runner, mode: str) -> None:
+    """A killed server left its file; another user's program has the port now and wants our key."""
+    key, fake.token = fake.token, "a guess"
+    runner.configure(ServerSettings(mode=mode, url=f"127.0.0.1:{fake.port}"))
+    failed = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1]
+    # Managed: we would start our own server. Attached: there is nothing else to do but say so.
+    assert failed.code == {"MANAGED": "server_not_installed", "ATTACHED": "auth"}[mode]
+    assert fake.requests
+    assert key.encode() not in fake.raw
+
+
+def test_other_program_at_the_attached_address(fake, runner) -> None:
+    fake.overrides["/"] = lambda h: h.answer(404, b"<html>gradio</html>")
+    runner.configure(ServerSettings(mode="ATTACHED", url=f"127.0.0.1:{fake.port}"))
+    failed = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1]
+    assert failed.text == f"Port {fake.port} answers, but it is not GTR (looks like gradio)."
+    assert (failed.code, failed.fix) == ("not_gtr", "use_another_port")
+
+
+def test_server_of_another_time(fake, runner) -> None:
+    fake.api = {"min": "2.0", "max": "2.4"}
+    failed = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1]
+    assert (failed.code, failed.fix) == ("incompatible", "restart_server")
+    assert "2.0 to 2.4" in failed.text
 
 
 def test_old_requests_are_forgotten(fake, runner) -> None:

@@ -1,0 +1,31 @@
+"""The worker thread with the old requests and numpy of Debian's Blender 3.4 (the unit tests run with new ones)."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("blender_scripts") / "client_checks.py"
+
+
+def test_worker_thread_in_the_oldest_blender() -> None:
+    program = shutil.which("blender")
+    if program is None:
+        pytest.skip("there is no program named blender")
+    done = subprocess.run(
+        [program, "-b", "--factory-startup", "--python-exit-code", "1", "--python", str(SCRIPT)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if "No module named 'requests'" in done.stdout or "No module named 'numpy'" in done.stdout:
+        pytest.skip("this Blender has no requests or numpy")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("CLIENT ")]
+    assert lines, done.stdout
+    found = json.loads(lines[0].removeprefix("CLIENT "))
+    assert found["whole"] == ["ServerLine", "MeshReady", "ColorsReady", "Finished"], "although a proxy is set"
+    assert found["cancelled"] == "Cancelled"
+    assert found["cancel_seconds"] < 3
+    assert found["dripped"] == "no_response", "a server that drips its headers is given up"
+    assert found["after"] == "Finished", "and the thread lives on"
+    assert (found["ended"], found["leases"]) == (True, 0)
