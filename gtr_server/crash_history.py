@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 WINDOW_SECONDS, CRASHES = 300.0, 5
-LONGEST_DELAY = 60.0
+FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 
 
 class CrashHistory:
@@ -25,7 +25,7 @@ class CrashHistory:
         """A worker has died unasked."""
         moment = self._clock()
         self._times.append(moment)
-        self.not_before = moment + min(2.0**self._in_a_row, LONGEST_DELAY)
+        self.not_before = moment + min(FIRST_DELAY * 2**self._in_a_row, LONGEST_DELAY)
         self._in_a_row += 1
         self.degraded = len(self._times) == CRASHES and moment - self._times[0] <= WINDOW_SECONDS
 

@@ -30,6 +30,7 @@ class Settings:
         stage_timeout: longest silence of a running job.
         cancel_grace: how long a job may take to stop by itself.
         tick: period of the housekeeping.
+        tasks: module whose class ``Tasks`` does the jobs in the worker.
     """
 
     home: Path
@@ -45,6 +46,7 @@ class Settings:
     stage_timeout: float = 300.0
     cancel_grace: float = 5.0
     tick: float = 0.5
+    tasks: str = "gtr_server.tasks"
 
     @property
     def data(self) -> Path:

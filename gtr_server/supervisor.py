@@ -161,7 +161,7 @@ class Supervisor:
         ):
             return
         self._oom_kills = oom_kills()
-        self._worker = WorkerProcess(self.settings.device, self.settings.worker_log)
+        self._worker = WorkerProcess(self.settings.device, self.settings.worker_log, self.settings.tasks)
         self._started_at = time.monotonic()
         log.info("Worker %d started", self._worker.pid)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import gc
+import importlib
 import logging
 import os
 import queue
 import signal
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS = 3.0
+"""A worker without a job for so long after its start prepares for later ones."""
 EXIT_DEVICE_LOST = 75
 """The device cannot be used any more in this process: a fresh one can."""
 
 
-def main(connection: Connection, parent: int, device: str, log_file: str) -> None:
+def main(connection: Connection, parent: int, device: str, log_file: str, tasks: str) -> None:
     """Entry of the process.
 
     Args:
@@ -39,11 +43,12 @@ def main(connection: Connection, parent: int, device: str, log_file: str) -> Non
         parent: process id of the front.
         device: for torch.
         log_file: where this process logs.
+        tasks: module of the class ``Tasks``.
     """
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log_to(Path(log_file))
-    worker = Worker(Channel(connection), device)
+    worker = Worker(Channel(connection), device, tasks)
     threading.Thread(target=worker.listen, name="front", daemon=True).start()
     worker.work()
 
@@ -51,9 +56,9 @@ def main(connection: Connection, parent: int, device: str, log_file: str) -> Non
 class Worker:
     """State of the process."""
 
-    def __init__(self, channel: Channel, device: str) -> None:
-        self.channel, self.device = channel, device
-        self._work: queue.SimpleQueue[Run | Unload | Stop] = queue.SimpleQueue()
+    def __init__(self, channel: Channel, device: str, tasks: str) -> None:
+        self.channel, self.device, self.tasks = channel, device, tasks
+        self._work: queue.Queue[Run | Unload | Stop] = queue.Queue()
         self._current: Reporter | None = None
         self._lock = threading.Lock()
         self._early: set[tuple[str, type]] = set()
@@ -87,15 +92,13 @@ class Worker:
         """Load the libraries, then do what comes until told to stop."""
         inject("boot")
         try:
-            from gtr_server.tasks import Tasks  # torch comes with it
-
-            tasks = Tasks(self.device)
+            tasks: Tasks = importlib.import_module(self.tasks).Tasks(self.device)  # torch comes with it
         except Exception as error:
             log.exception("The libraries cannot be loaded")
             self.channel.send(StartFailed(f"{type(error).__name__}: {error}"))
             raise SystemExit(1) from error
         self.channel.send(Ready(tasks.device_info()))
-        if self._work.empty():
+        if self._idle_for(IDLE_SECONDS):
             tasks.warm_up()
         while not isinstance(message := self._work.get(), Stop):
             if isinstance(message, Unload):
@@ -106,6 +109,12 @@ class Worker:
             self.channel.send(outcome)
             if isinstance(outcome, Failed) and outcome.leaving:
                 return
+
+    def _idle_for(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while self._work.empty() and time.monotonic() < end:
+            time.sleep(0.02)
+        return self._work.empty()
 
     def _do(self, run: Run, tasks: Tasks) -> Succeeded | Failed | Stopped:
         reporter = self._begin(run)

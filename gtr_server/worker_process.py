@@ -17,12 +17,12 @@ from gtr_server.wire import Channel, Message
 class WorkerProcess:
     """One process. Start it from a thread that lives as long as the server (the kernel watches that thread)."""
 
-    def __init__(self, device: str, log_file: Path) -> None:
+    def __init__(self, device: str, log_file: Path, tasks: str) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self.channel = Channel(ours)
         self._process = context.Process(
-            target=worker.main, args=(theirs, os.getpid(), device, str(log_file)), name="gtr-worker", daemon=True
+            target=worker.main, args=(theirs, os.getpid(), device, str(log_file), tasks), name="gtr-worker", daemon=True
         )
         self._process.start()
         theirs.close()
