@@ -65,6 +65,8 @@ def live_colors(run: Run) -> None:
     obj = result_objects.find(run.result_id)
     if obj is None or scene.readiness(obj, len(run.colors)) != "ready":
         return
+    if run.colors_before is None:
+        run.colors_before = scene.read_colors(obj)
     began = time.monotonic()
     scene.set_colors(obj, run.colors, keep_base=True)
     run.shown_at = time.monotonic()
@@ -87,11 +89,12 @@ def finish_colors(run: Run, *, force: bool = False) -> str:
     found = scene.readiness(obj, len(run.colors))
     if found == "painted" and (force or run.kind == "recolour"):
         found = "ready"
-    refined = run.kind != "recolour"
-    if refined and found in ("changed", "ready"):
+    refined = run.kind != "recolour" or run.after_refine
+    if run.kind != "recolour" and found in ("changed", "ready"):
         result_objects.remember(obj, job=run.job_id)  # a recolouring leaves nothing to continue from
     if found != "ready":
         return found
+    run.unchanged = run.kind != "recolour" and _shows_already(obj, run)
     scene.set_colors(obj, run.colors, keep_base=refined)
     result_objects.remember(obj, refined=refined, shape=stale.shape_digest(obj))
     stale.forget_shapes()
@@ -118,6 +121,11 @@ def size_in_words(run: Run) -> str:
     """`` · 198 k verts`` of the run's result, or nothing."""
     obj = result_objects.find(run.result_id)
     return f" · {result_objects.count_in_words(len(obj.data.vertices))} verts" if obj is not None else ""
+
+
+def _shows_already(obj: bpy.types.Object, run: Run) -> bool:
+    before = run.colors_before if run.colors_before is not None else scene.read_colors(obj)
+    return bool((before == run.colors).all())
 
 
 def _create(context: bpy.types.Context, run: Run, mesh: MeshResult) -> bpy.types.Object:

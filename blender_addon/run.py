@@ -98,8 +98,12 @@ class Run:
         key: settings that decide how long it takes, for the time left.
         result_id: id of the result object ("" before it is there).
         preview_id: id of the object that shows the rough surface.
+        recolour_after: the user edited the mesh meanwhile, so a recolouring at its vertices of now must follow.
+        after_refine: this is that recolouring.
         mesh: the mesh as it came, kept so that nothing is lost when the object is deleted.
         colors: the last colours that came, (N,3) uint8 sRGB.
+        colors_before: those before the first live ones.
+        unchanged: the refinement found nothing better.
     """
 
     kind: Kind
@@ -121,6 +125,8 @@ class Run:
     mesh: MeshResult | None = None
     ready: MeshReady | None = None
     colors: Any = None
+    colors_before: Any = None
+    unchanged: bool = False
     step: int = 0
     points: Any = None
     images: tuple[bytes, ...] = ()
@@ -128,6 +134,7 @@ class Run:
     background: Background = field(default_factory=Background)
     gone: bool = False
     recolour_after: bool = False
+    after_refine: bool = False
     cancelling: bool = False
     stopping: bool = False
     lost: bool = False

@@ -101,6 +101,8 @@ def _cancelled(session: Session, run: Run, _event: Cancelled) -> None:
 def _finished(session: Session, run: Run, event: Finished) -> None:
     if not event.stopped_early:
         session.durations.add(run.key, run.elapsed)
+    if run.unchanged:
+        session.notes = (*session.notes, "Refinement found nothing better; the colours stay.")
     word = "Stopped" if event.stopped_early else "Done"
     session.end(run, f"{word} in {in_words(run.elapsed)}{arrivals.size_in_words(run)}")
 

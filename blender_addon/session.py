@@ -305,7 +305,7 @@ class Session:
     def _recolour_after(self, run: Run) -> None:
         obj = result_objects.find(run.result_id)
         if obj is not None:
-            again = Run("recolour", obj.name, run.scene, result_id=run.result_id, job_id=run.job_id)
+            again = Run("recolour", obj.name, run.scene, result_id=run.result_id, job_id=run.job_id, after_refine=True)
             again.points = scene.points_in_gtr(obj)
             self.queue.insert(0, again)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ADDON = HERE.parent.parent.parent / "blender_addon"
-WIDTH, HEIGHT = 1100, 1180
+WIDTH, HEIGHT = 860, 1120
 
 
 @dataclass(frozen=True)

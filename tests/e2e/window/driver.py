@@ -17,8 +17,10 @@ from pathlib import Path
 import bpy
 
 BEAT_SECONDS = 0.02
-SWEEP_PIXELS = 7
+SWEEP_PIXELS = 11
 """Distance of the points at which buttons are looked for; a button is 20 pixels high."""
+SWEEP_COLUMNS = (0.72, 0.25, 0.86)
+"""Parts of the sidebar's width at which buttons are looked for: right and left half of a row, small ones at its end."""
 TAB_PIXELS = 25
 
 Condition = Callable[[], bool]
@@ -40,6 +42,7 @@ class Driver:
         self._deadline = deadline
         self._steps = self._whole(scenario)
         self._condition: Condition | None = None
+        self._places: dict[str, tuple[int, int]] = {}
         self._since = time.monotonic()
         bpy.app.timers.register(self._beat, first_interval=0.2, persistent=True)
 
@@ -89,29 +92,34 @@ class Driver:
         region = self.region("WINDOW")
         return region.x + region.width // 3, region.y + region.height // 2
 
-    def press(self, name: str) -> Steps:
-        """Click on the button of an operator (``gtr.reconstruct``) or of a property (``.gtr.compare``)."""
+    def press(self, name: str, near: str = "") -> Steps:
+        """Click on the button of an operator (``gtr.reconstruct``) or of a property (``.gtr.compare``).
+
+        ``near`` names a button that was pressed before and is not far from this one: it is looked for there first.
+        """
         found: list[tuple[int, int]] = []
-        yield from self.find(name, found)
-        x, y = found[0]
-        yield from self.click(x, y)
+        yield from self.find(name, found, near or name)
+        yield from self.click(*found[0])
         self.move(*self.middle())
         yield None
 
-    def find(self, name: str, found: list[tuple[int, int]]) -> Steps:
-        """Sweep the sidebar from top to bottom until the button under the mouse is the wanted one."""
+    def find(self, name: str, found: list[tuple[int, int]], near: str = "") -> Steps:
+        """Look all over the sidebar until the button under the mouse is the wanted one."""
         region = self.region("UI")
         seen: list[str] = []
-        for y in range(region.y + region.height - 4, region.y + 4, -SWEEP_PIXELS):
-            for part in (0.3, 0.7, 0.86):
-                x = region.x + int(region.width * part)
-                self.move(x, y)
-                yield None
-                under = self._under_mouse()
-                if name in under:
-                    found.append((x, y))
-                    return
-                seen.extend(word for word in under.split("\n") if word and word not in seen)
+        rows = list(range(region.y + region.height - 4, region.y + 4, -SWEEP_PIXELS))
+        points = [(region.x + int(region.width * part), y) for part in SWEEP_COLUMNS for y in rows]
+        if near in self._places:
+            points.sort(key=lambda point: abs(point[1] - self._places[near][1]))
+        for point in points:
+            self.move(*point)
+            yield None
+            under = self._under_mouse()
+            if name in under:
+                found.append(point)
+                self._places[name] = point
+                return
+            seen.extend(word for word in under.split("\n") if word and word not in seen)
         raise AssertionError(f"no button {name!r} in the sidebar; there are {seen}")
 
     def _under_mouse(self) -> str:
