@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .api import PROOF_SECONDS
 from .errors import ClientError, Interrupted
 from .messages import plain
 from .values import Event, Lost, Progress
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 5
 """Length of a long poll. Short enough that a server which stops in the middle is noticed within 10 s."""
 SILENCE_SECONDS = 30.0
-"""Without a sign of life for so long, the request fails (and can be taken up again)."""
+"""Before it has been silent for longer than this, the request fails (and can be taken up again)."""
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 3.0)
 _PREVIEW_SECONDS = 0.5
 _PACE_SECONDS = 0.1
 _TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
-_NO_CONTACT = frozenset({"server_off", "no_response", "auth", "not_gtr", "stopping", "too_many_streams"})
+_NO_CONTACT = frozenset({"server_off", "no_response", "auth", "not_gtr", "stopping"})
 
 STAGE_WORDS = {
     "start": "Start server",
@@ -107,6 +108,8 @@ class JobFollower:
                     step = self._tell(event, step)
                 if answer.get("state") in _TERMINAL:
                     return self._outcome(job_id)
+                if answer.get("state") == "queued":
+                    self._tell_position(job_id)
             if on_preview and waiting_preview and time.monotonic() - previewed_at >= _PREVIEW_SECONDS:
                 preview = self._preview(job_id, etag)
                 previewed_at, waiting_preview = time.monotonic(), False
@@ -128,9 +131,12 @@ class JobFollower:
                 raise
             return None
         except ClientError as error:
-            if error.code not in _NO_CONTACT:
+            if error.code == "too_many_streams":
+                self._link.stop_event.wait(error.retry_after or 1.0)
+            elif error.code in _NO_CONTACT:
+                self._lost(error)
+            else:
                 raise
-            self._lost(error)
             return None
         self._heard = time.monotonic()
         return answer
@@ -171,27 +177,44 @@ class JobFollower:
                 return
             if self._link.is_gone():
                 raise ClientError("server_stopped", details=str(error))
-            if time.monotonic() - self._heard + retry > SILENCE_SECONDS:
+            silent = time.monotonic() - self._heard
+            if silent + retry + PROOF_SECONDS > SILENCE_SECONDS:
                 code = "server_stopped" if error.code == "server_off" else "no_response"
-                raise ClientError(code, details=str(error), values={"seconds": f"{SILENCE_SECONDS:.0f}"})
+                raise ClientError(code, details=str(error), values={"seconds": f"{silent:.0f}"})
             if self._link.stop_event.wait(retry):
                 raise Interrupted
 
     def _tell(self, event: dict[str, Any], step: int) -> int:
+        """Pass an event on; returns the refinement step that the latest preview belongs to."""
         data = event.get("data")
         data = data if isinstance(data, dict) else {}
-        done, total = _count(data.get("done")), _count(data.get("total"))
-        stage, overall = event.get("stage"), event.get("progress")
-        if isinstance(stage, str):
-            fraction = done / total if total else 0.0
-            overall = overall if isinstance(overall, (int, float)) else 0.0
-            text = progress_text(stage, done, total)
-            self._emit(
-                Progress(
-                    self._request.handle, stage, min(1.0, fraction), done, total, text, min(1.0, max(0.0, overall))
-                )
+        code, stage = event.get("message_code"), event.get("stage")
+        if code == "preview":
+            return _count(data.get("step"))
+        if code == "requeued":
+            self._progress("wait", text="Model process restarted")
+        elif isinstance(stage, str):
+            self._progress(stage, _count(data.get("done")), _count(data.get("total")), event.get("progress"))
+        return step
+
+    def _tell_position(self, job_id: str) -> None:
+        position = _count(self.client.job(job_id).get("position"))
+        if position:
+            self._progress("wait", text=f"Wait ({position} before this)")
+
+    def _progress(self, stage: str, done: int = 0, total: int = 0, overall: Any = 0.0, text: str = "") -> None:
+        whole = float(overall) if isinstance(overall, (int, float)) else 0.0
+        self._emit(
+            Progress(
+                self._request.handle,
+                stage,
+                min(1.0, done / total) if total else 0.0,
+                done,
+                total,
+                text or progress_text(stage, done, total),
+                min(1.0, max(0.0, whole)),
             )
-        return _count(data.get("step")) or (done if stage == "texture" else step)
+        )
 
     def _preview(self, job_id: str, etag: str) -> Preview | None:
         try:

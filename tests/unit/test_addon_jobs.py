@@ -131,6 +131,30 @@ def test_reconstruction_with_refinement(fake, runner) -> None:
     assert (child.parent, child.body["steps"]) == (parent.id, 50)
 
 
+def test_waiting_and_restarts_are_told(fake, runner) -> None:
+    def play(job: FakeJob) -> None:
+        place = f"/jobs/{job.id}"
+
+        def queued(handler) -> None:
+            fake.overrides[place] = position
+            handler.answer(200, {"events": [], "state": "queued", "last_seq": 0})
+
+        def position(handler) -> None:
+            fake.overrides.clear()
+            handler.answer(200, {"state": "queued", "position": 2})
+
+        fake.overrides[f"{place}/events"] = queued
+        finish_at_once(job)
+        job.tell("wait", "requeued", attempt=2)
+
+    fake.on_job = play
+    events = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))
+    texts = [event.text for event in of(Progress, events)]
+    assert "Wait (2 before this)" in texts
+    assert "Model process restarted" in texts
+    assert isinstance(events[-1], Finished)
+
+
 def test_refine_recolour_and_masks(fake, runner) -> None:
     parent = runner.submit_reconstruct(views(), ReconstructOptions())
     job_id = of(MeshReady, to_end(runner, parent))[0].job_id
@@ -266,7 +290,7 @@ def test_failed_refinement_keeps_the_mesh_and_runs_alone_next_time(fake, runner)
 
 
 def test_server_that_dies_in_the_middle(fake, runner, monkeypatch) -> None:
-    monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 0.6)
+    monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 3.6)
     fake.on_job = lambda job: threading.Timer(0.3, fake.close).start()
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
     events = to_end(runner, handle)
@@ -309,7 +333,8 @@ def test_server_that_is_replaced_in_the_middle(fake, runner) -> None:
 
 
 def test_server_that_falls_silent(fake, runner, monkeypatch) -> None:
-    monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr(job_follow, "PROOF_SECONDS", 0.3)
     monkeypatch.setattr(job_follow, "POLL_SECONDS", -4.5)  # with its margin of 5 s: half a second
     monkeypatch.setattr(api, "PROOF_SECONDS", 0.3)
     silence = threading.Event()
