@@ -37,7 +37,10 @@ class MaterialCopies:
         """The copy of a material; None stands for a face without material."""
         key = "" if material is None else material.name_full
         if key not in self._copies:
-            self._copies[key] = self._plain(material) if _is_plain(material) else self._with_nodes(material)
+            copy = self._plain(material) if _is_plain(material) else self._with_nodes(material)
+            if self._flat:
+                compat.do_not_sample_as_light(copy)
+            self._copies[key] = copy
         return self._copies[key]
 
     def _plain(self, material: bpy.types.Material | None) -> bpy.types.Material:

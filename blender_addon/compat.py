@@ -48,6 +48,18 @@ def name_aov_output(node: bpy.types.Node, name: str) -> None:
         node.name = name
 
 
+def do_not_sample_as_light(material: bpy.types.Material) -> None:
+    """Keep Cycles from listing every emitting triangle as a lamp, which costs seconds for a large mesh.
+
+    The setting was a switch before 3.5. Without the Cycles add-on there is nothing to set.
+    """
+    cycles = getattr(material, "cycles", None)
+    if hasattr(cycles, "emission_sampling"):
+        cycles.emission_sampling = "NONE"
+    elif hasattr(cycles, "sample_as_light"):
+        cycles.sample_as_light = False
+
+
 def flat_color_shader() -> str:
     """Name of the built-in gpu shader that draws one colour (renamed in 4.0)."""
     return "UNIFORM_COLOR" if VERSION >= (4, 0, 0) else "3D_UNIFORM_COLOR"
