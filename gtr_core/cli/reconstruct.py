@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gtr_core.io.background import Background
     from gtr_core.pipeline import Reconstruction
 
+MAX_SIZE = 1024
+"""Longer side to which larger pictures are reduced: finer detail than that is lost between the vertices."""
+_SIZE_HELP = f"longer side the pictures are resampled to (default: as they are, at most {MAX_SIZE})"
 _DESCRIPTION = """Reconstruct a coloured mesh from pictures of one object.
 
 VIEWS is a folder with transforms.json, a folder with rgb_*.png and cam_*.txt, a folder of pictures for a named
@@ -43,7 +46,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="auto, alpha, key (colour of the border) or a colour such as #00ff00 (default: %(default)s)",
     )
     parser.add_argument("--tolerance", type=float, default=0.1, help="of the key colour (default: %(default)s)")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="longer side the pictures are resampled to")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help=_SIZE_HELP)
     parser.add_argument("--resolution", type=int, default=256, help="of the grid (default: %(default)s)")
     parser.add_argument("--face-limit", type=int, default=0, metavar="FACES", help="0 keeps all (default)")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: %(default)s)")
@@ -73,7 +76,13 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     try:
         progress("read", 0, 1)
         views, frame = normalize_views(
-            read_views(options.views, cameras=options.cameras, background=background, size=options.size)
+            read_views(
+                options.views,
+                cameras=options.cameras,
+                background=background,
+                size=options.size,
+                max_size=MAX_SIZE,
+            )
         )
         progress("read", 1, 1)
         result = pipeline.reconstruct(

@@ -100,12 +100,12 @@ def _over_white(image: Tensor) -> Tensor:
 
 
 def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor:
-    pixels = rgb.detach().cpu().double().numpy()
+    pixels = rgb.detach().cpu().float().numpy()
     if background.color is not None:
-        key = np.broadcast_to(np.array(background.color), pixels.shape)
+        key = np.broadcast_to(np.array(background.color, np.float32), pixels.shape)
     else:
         key = _backdrop(pixels, background.tolerance)
-    like_key = np.linalg.norm(pixels - key, axis=-1) <= background.tolerance
+    like_key = _distance(pixels, key) <= background.tolerance
     if background.color is None and _border(like_key).mean() < MIN_BORDER_SHARE:
         raise GtrError(
             ErrorCode.NO_ALPHA,
@@ -113,10 +113,31 @@ def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor
             "Remove its background first, or give the key colour.",
             view=index,
         )
-    outside = _connected_to_border(like_key)
-    color, alpha = _soften_edge(pixels, ~outside, key)
-    result = np.concatenate([color, alpha[..., None]], axis=-1)
+    inside = ~_connected_to_border(like_key)
+    result = np.concatenate([pixels, inside[..., None]], axis=-1, dtype=np.float32)
+    area = _around(inside)
+    result[area] = _soften_edge(pixels[area], inside[area], key[area])
     return torch.from_numpy(result).to(rgb)
+
+
+def _distance(a: Array, b: Array) -> Array:
+    """Euclidean distance over the last axis; by channels, as large pictures fill the memory soon enough."""
+    squared = np.zeros(a.shape[:-1], np.float32)
+    for channel in range(a.shape[-1]):
+        squared += (a[..., channel] - b[..., channel]) ** 2
+    return np.asarray(np.sqrt(squared))
+
+
+def _around(inside: Array) -> tuple[slice, slice]:
+    """Rows and columns that hold the object and the edge around it."""
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    margin = _WINDOW
+    return (
+        slice(max(0, rows[0] - margin), rows[-1] + 1 + margin),
+        slice(max(0, columns[0] - margin), columns[-1] + 1 + margin),
+    )
 
 
 def _border(image: Array) -> Array:
@@ -132,12 +153,17 @@ def _backdrop(pixels: Array, tolerance: float) -> Array:
     agrees with in the end wins, so an object may touch the border.
     """
     height, width = pixels.shape[:2]
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    border, border_terms = _border(pixels), _border(terms)
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
+    terms = (np.ones((1, 1)), x, y, x * x, x * y, y * y)
+    whole = [np.broadcast_to(term, (height, width)) for term in terms]
+    border, border_terms = _border(pixels), np.stack([_border(term) for term in whole], axis=-1)
     fits = [_fit(border, border_terms, start, tolerance) for start in _frequent_colors(border)]
     _, coefficients = max(fits, key=lambda fit: fit[0])
-    return np.asarray(terms @ coefficients)
+    result = np.empty_like(pixels)
+    for channel in range(3):
+        parts = (weight * term for weight, term in zip(coefficients[:, channel], terms, strict=True))
+        result[..., channel] = sum(parts, start=np.zeros((height, width)))
+    return result
 
 
 def _frequent_colors(border: Array) -> list[Array]:
@@ -165,13 +191,15 @@ def _fit(border: Array, terms: Array, start: Array, tolerance: float) -> tuple[f
 
 def _connected_to_border(candidates: Array) -> Array:
     """Candidate pixels that a 4-connected way of candidates joins to the border."""
-    labels, _ = ndimage.label(candidates)
-    outside = np.unique(_border(labels))
-    return np.isin(labels, outside[outside > 0])
+    labels, count = ndimage.label(candidates)
+    outside = np.zeros(count + 1, dtype=bool)
+    outside[_border(labels)] = True
+    outside[0] = False  # the label of what is no candidate
+    return np.asarray(outside[labels])
 
 
-def _soften_edge(pixels: Array, inside: Array, key: Array) -> tuple[Array, Array]:
-    """Alpha and own colour of the pixels on both sides of the outline.
+def _soften_edge(pixels: Array, inside: Array, key: Array) -> Array:
+    """(H, W, 4) own colour, and alpha that is soft on both sides of the outline.
 
     A pixel on the outline is taken for ``alpha * object + (1 - alpha) * key``; the object's colour there is the mean
     of the surely inner pixels around. Where there are none (hair-thin parts) the hard mask stays.
@@ -180,22 +208,18 @@ def _soften_edge(pixels: Array, inside: Array, key: Array) -> tuple[Array, Array
     # Beyond the picture the object goes on: its edge is no outline.
     inner = ndimage.binary_erosion(inside, square, border_value=1)
     edge = ndimage.binary_dilation(inside, square) & ~inner
-    weight = ndimage.uniform_filter(inner.astype(float), _WINDOW)
+    weight = ndimage.uniform_filter(inner.astype(np.float32), _WINDOW)
     known = edge & (weight > 0.5 / _WINDOW**2)
-    own = np.stack(
-        [ndimage.uniform_filter(pixels[..., c] * inner, _WINDOW) / np.maximum(weight, 1e-9) for c in range(3)], -1
-    )
-    step = own - key
+    sums = [ndimage.uniform_filter(pixels[..., c] * inner, _WINDOW)[known] for c in range(3)]
+    own = np.stack(sums, axis=-1) / weight[known][:, None]
+    seen, behind = pixels[known], key[known]
+    step = own - behind
     contrast = (step * step).sum(-1)
-    known &= contrast > 1e-3
-    alpha = inside.astype(float)
-    mixed = ((pixels - key) * step).sum(-1) / np.maximum(contrast, 1e-9)
-    alpha[known] = np.clip(mixed[known], 0, 1)
-    color = pixels.copy()
-    part = known & (alpha > 0) & (alpha < 1)
-    share = alpha[part][:, None]
-    unmixed = (pixels[part] - (1 - share) * key[part]) / np.maximum(share, 1e-9)
+    share = np.clip(((seen - behind) * step).sum(-1) / np.maximum(contrast, 1e-9), 0, 1)[:, None]
+    unmixed = (seen - (1 - share) * behind) / np.maximum(share, 1e-9)
     # Dividing by a small share magnifies noise: fade to the neighbours' colour there.
-    color[part] = np.clip(share * unmixed + (1 - share) * own[part], 0, 1)
-    color[known & (alpha <= 0)] = own[known & (alpha <= 0)]
-    return color, alpha
+    color = np.clip(share * unmixed + (1 - share) * own, 0, 1)
+    result = np.concatenate([pixels, inside[..., None]], axis=-1, dtype=np.float32)
+    # An object of nearly the background's colour cannot be told from a mixture.
+    result[known] = np.where(contrast[:, None] > 1e-3, np.concatenate([color, share], axis=-1), result[known])
+    return result

@@ -41,18 +41,19 @@ MAX_TOTAL_PIXELS = 400_000_000
 """Pixels of all pictures together that are kept in memory (16 bytes each)."""
 
 
-def assemble(source: Iterable[PosedImage], size: int | None = None) -> Views:
+def assemble(source: Iterable[PosedImage], size: int | None = None, *, max_size: int | None = None) -> Views:
     """Bring the pictures to one size and stack them.
 
     Args:
         source: pictures of any sizes.
         size: the longer side of the result in pixels, at least 32; None keeps the most frequent size.
+        max_size: the largest longer side that is kept when there is no ``size``; None for no limit.
 
     Raises:
         GtrError: ``camera_invalid``; ``bad_input`` when only some have depth, or normals; ``image_too_large`` when
             they are too large together; ``too_few_views`` for none.
     """
-    images = _collect(source, size)
+    images = _collect(source, size, max_size)
     for channel in ("depth", "normal"):
         lacking = [image.name for image in images if getattr(image, channel) is None]
         if 0 < len(lacking) < len(images):
@@ -74,15 +75,16 @@ def assemble(source: Iterable[PosedImage], size: int | None = None) -> Views:
     )
 
 
-def _collect(source: Iterable[PosedImage], size: int | None) -> list[PosedImage]:
+def _collect(source: Iterable[PosedImage], size: int | None, max_size: int | None) -> list[PosedImage]:
     if size is not None and size < MIN_SIDE:
         raise GtrError(ErrorCode.BAD_INPUT, f"A size of {size} pixels is too small.", f"Give at least {MIN_SIDE}.")
     images, total = [], 0
     for index, image in enumerate(source):
         check_camera(image, index)
-        if size is not None:
-            # At once, so that only one picture at a time is in memory at its full size.
-            image = resized(image, *_fitted(image.rgba.shape[0], image.rgba.shape[1], size))
+        height, width = image.rgba.shape[:2]
+        target = size or min(max(height, width), max_size or MAX_TOTAL_PIXELS)
+        # At once, so that only one picture at a time is in memory at its full size.
+        image = resized(image, *_fitted(height, width, target))
         total += image.rgba[..., 0].numel()
         if total > MAX_TOTAL_PIXELS:
             raise GtrError(

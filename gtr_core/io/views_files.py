@@ -21,7 +21,12 @@ AUTO = Background("auto")
 
 
 def read_views(
-    path: Path, *, cameras: str | None = None, background: Background = AUTO, size: int | None = None
+    path: Path,
+    *,
+    cameras: str | None = None,
+    background: Background = AUTO,
+    size: int | None = None,
+    max_size: int | None = None,
 ) -> Views:
     """Read the views of one object.
 
@@ -33,11 +38,12 @@ def read_views(
         background: how to make the background transparent.
         size: longer side of the result in pixels; None keeps the most frequent size. Pictures of other sizes are
             resampled, with their cameras.
+        max_size: largest longer side that is kept when there is no ``size``; None for no limit.
 
     Raises:
         GtrError: for everything that can be wrong with the files, with the name of the file at fault.
     """
-    return assemble(_read(Path(path), cameras, background), size)
+    return assemble(_read(Path(path), cameras, background), size, max_size=max_size)
 
 
 def write_views(views: Views, folder: Path) -> None:

@@ -263,6 +263,13 @@ def test_pictures_of_other_proportions_are_stretched_with_their_cameras(blob: Me
         assert (read.mask[k][v.long(), u.long()] > 0).float().mean() > 0.98
 
 
+def test_large_pictures_are_reduced_and_small_ones_stay(wide: Views, tmp_path: Path) -> None:
+    write_views(wide, tmp_path)
+    same_cameras(read_views(tmp_path, max_size=32).cameras, wide.cameras.resized(20, 32))
+    same_cameras(read_views(tmp_path, max_size=65).cameras, wide.cameras)
+    same_cameras(read_views(tmp_path, max_size=33, size=48).cameras, wide.cameras.resized(30, 48))
+
+
 def test_all_pictures_together_have_a_limit(views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gtr_core.io import posed_image
 
