@@ -11,7 +11,17 @@ import numpy as np
 import psutil
 import pytest
 from server_under_test import (
-    RADIUS, SIZE, Client, RealServer, npy, png, problem, read_npz, running, sphere_request, wait_until,
+    RADIUS,
+    SIZE,
+    Client,
+    RealServer,
+    npy,
+    png,
+    problem,
+    read_npz,
+    running,
+    sphere_request,
+    wait_until,
 )  # fmt: skip
 
 from gtr_core.progress import STAGES
