@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .values import Background, RefineOptions
 
 _UPLOAD_ROUNDS = 3
+_GONE = frozenset({"server_off", "server_stopped", "auth", "not_gtr"})
 
 
 class JobFlow:
@@ -56,11 +57,11 @@ class JobFlow:
         try:
             self._dispatch(follower, request)
         except ClientError as error:
-            if error.code in ("server_off", "server_stopped", "no_response"):
-                # It was there when we began. Say so, and let the server line follow.
+            if error.code in _GONE or error.code == "no_response":
                 self._link.refresh()
-                if error.code == "server_off":
-                    raise ClientError("server_stopped", details=error.details) from error
+            if error.code in _GONE:
+                # It was there when we began, so it stopped, and perhaps another one has its port.
+                raise ClientError("server_stopped", details=error.details) from error
             raise _name_image(error, request) from error
 
     def _dispatch(self, follower: JobFollower, request: tasks.Request) -> None:

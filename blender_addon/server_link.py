@@ -49,6 +49,7 @@ class ServerLink:
         self._client: GtrClient | None = None
         self._leased_at = 0.0
         self._cancel: threading.Event | None = None
+        self._stopped = False
         self._line: ServerLine | None = None
         self.break_call = self._transport.break_call
         self.break_overdue_call = self._transport.break_overdue_call
@@ -98,7 +99,9 @@ class ServerLink:
         return client
 
     def is_gone(self) -> bool:
-        """Whether the server's process certainly does not exist any more."""
+        """Whether the server certainly does not exist any more: its process ended, or we stopped it."""
+        if self._stopped:
+            return True
         died = self.process.died  # asked first: until then a dead child counts as a living process
         alive = is_alive(self._client.endpoint.pid) if self._client is not None else None
         return died if alive is None else not alive
@@ -165,6 +168,7 @@ class ServerLink:
                 _log.info("the server did not take our leave: %s", error)
         self._drop()
         self.process.stop(asked=managed)
+        self._stopped = managed
         self._say(ServerLine("stopped" if managed else "off", "Server off"))
 
     def unload(self) -> None:
@@ -249,7 +253,7 @@ class ServerLink:
 
     def _adopt(self, client: GtrClient) -> None:
         if client is not self._client:
-            self._client, self._leased_at = client, 0.0
+            self._client, self._leased_at, self._stopped = client, 0.0, False
         self.keep_lease()
         info = client.server()
         self._say(_ready_line(info, managed=self.process.started_here))

@@ -1,10 +1,13 @@
 """The worker thread: every request ends with one event, whatever the server does."""
 
 import io
+import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from fake_gtr_server import FakeJob, FakeServer, finish_at_once, npz, results_of
 
 from blender_addon import api, job_follow
 from blender_addon.jobs import JobRunner
+from blender_addon.server_process import home_folder, read_state
 from blender_addon.values import (
     Background,
     Cancelled,
@@ -247,6 +251,41 @@ def test_cancel_while_contact_is_lost(fake, runner) -> None:
     assert isinstance(to_end(runner, handle)[-1], Cancelled)
 
 
+SERVE = """
+import sys, os, pathlib, time
+sys.path[:0] = [{folder!r}]
+from fake_gtr_server import FakeServer
+server = FakeServer()
+server.on_job = lambda job: None
+server.write_state(pathlib.Path(os.environ["GTR_HOME"]) / "server.json", pid=os.getpid())
+time.sleep(60)
+"""
+
+
+def test_own_server_stopped_or_killed_while_it_works(home, runner, tmp_path) -> None:
+    script, python = tmp_path / "serve.py", tmp_path / "python"
+    script.write_text(SERVE.format(folder=str(Path(__file__).parent)))
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
+    python.chmod(0o755)
+    runner.configure(ServerSettings(python=str(python)))
+    for end in (runner.stop_server, lambda: os.kill(read_state(home / "server.json").pid, signal.SIGKILL)):
+        handle = runner.submit_reconstruct(views(), ReconstructOptions())
+        collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
+        time.sleep(0.2)
+        began = time.monotonic()
+        end()
+        failed = to_end(runner, handle)[-1]
+        assert (failed.code, failed.fix) == ("server_stopped", "resubmit")
+        assert time.monotonic() - began < 8, "known to be gone: nobody has to wait for half a minute"
+
+
+def test_server_that_dies_while_views_are_sent(fake, runner) -> None:
+    fake.overrides["/blobs"] = lambda h: fake._http.cut_all() if fake.blobs else h._route(["blobs", h.path[-64:]])
+    fake.overrides["/jobs"] = lambda h: None
+    events = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()), 20)
+    assert events[-1].code == "server_stopped"
+
+
 def test_stop_refining_keeps_the_colors(fake, runner) -> None:
     def play(job: FakeJob) -> None:
         job.artifacts = results_of(job)
@@ -301,19 +340,13 @@ def test_server_that_dies_in_the_middle(fake, runner, monkeypatch) -> None:
 
     again = FakeServer()
     again.keys, again.jobs, again.blobs = fake.keys, fake.jobs, fake.blobs
-    again.write_state(job_home() / "server.json")
+    again.write_state(home_folder() / "server.json")
     for job in fake.jobs.values():
         finish_at_once(job)
     last = to_end(runner, runner.resubmit(handle))[-1]
     again.close()
     assert isinstance(last, Finished)
     assert len(again.jobs) == 1, "the job that the server still had was taken up again"
-
-
-def job_home():
-    from blender_addon.server_process import home_folder
-
-    return home_folder()
 
 
 def test_server_that_is_replaced_in_the_middle(fake, runner) -> None:
@@ -323,7 +356,7 @@ def test_server_that_is_replaced_in_the_middle(fake, runner) -> None:
     time.sleep(0.3)
     after = FakeServer(token="another key")
     after.jobs, after.keys = fake.jobs, fake.keys
-    after.write_state(job_home() / "server.json")
+    after.write_state(home_folder() / "server.json")
     fake.close()
     collect(runner, lambda e: isinstance(e, Lost))
     for job in after.jobs.values():
