@@ -102,6 +102,20 @@ def finish_colors(run: Run, *, force: bool = False) -> str:
     return "ready"
 
 
+def recolouring_after(run: Run) -> list[Run]:
+    """The run that brings a refinement to a mesh that the user edited meanwhile; none when the object is gone.
+
+    Raises:
+        SceneFault: ``edit_mode``.
+    """
+    obj = result_objects.find(run.result_id)
+    if obj is None:
+        return []
+    again = Run("recolour", obj.name, run.scene, result_id=run.result_id, job_id=run.job_id, after_refine=True)
+    again.points = scene.points_in_gtr(obj)
+    return [again]
+
+
 def import_as_new(run: Run) -> None:
     """Put mesh and last colours of a run into the scene once more, after its object was deleted."""
     colors = run.colors

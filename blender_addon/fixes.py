@@ -61,7 +61,7 @@ def _restart_server(_context: bpy.types.Context) -> None:
 
 def _check_server(_context: bpy.types.Context) -> None:
     session.begin()
-    session.runner().check_server()
+    session.mailbox.runner().check_server()
 
 
 def _choose_python(_context: bpy.types.Context) -> None:

@@ -63,12 +63,12 @@ def register() -> None:
     session.open()
     if not bpy.app.background:
         bpy.app.timers.register(beat, first_interval=IDLE_SECONDS, persistent=True)
-    atexit.register(session.end_thread)
+    atexit.register(session.mailbox.close)
 
 
 def unregister() -> None:
     """Stop listening, end the timer, let the server go."""
-    atexit.unregister(session.end_thread)
+    atexit.unregister(session.mailbox.close)
     if bpy.app.timers.is_registered(beat):
         bpy.app.timers.unregister(beat)
     for name, handler in _HANDLERS:

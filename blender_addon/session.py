@@ -8,126 +8,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bpy
 
-from . import arrivals, packages, preferences, result_objects, run_events, scene, stale, thumbnails, windows
-from .capturing import Capturing
+from . import arrivals, packages, result_objects, run_events, stale, thumbnails, windows
 from .errors import ClientError
-from .run import ErrorBox, ProgressLine, Run, State
-from .time_left import Durations, in_words, overall_fraction
-from .values import ServerLine, ServerSettings
-
-if TYPE_CHECKING:
-    from .jobs import JobRunner
-
-FORCE_AFTER_SECONDS = 10.0
-"""A cancel that the server has not confirmed by then offers to restart the model process."""
-LOOK_SECONDS = 5.0
-"""The server line and the preferences are looked at this often; never while a job tells how the server is."""
+from .mailbox import Mailbox
+from .run import ErrorBox, Run
+from .status import Status
+from .time_left import Durations, overall_fraction
 
 
-class Session:
-    """State machine of the panel; see :class:`State` for the states, :attr:`state` for how one follows."""
+class Session(Status):
+    """State machine of the panel: what clicks, events and beats do; what is shown of it is in :class:`Status`."""
 
     def __init__(self) -> None:
-        self.server = ServerLine("off", "Server off")
+        super().__init__()
+        self.mailbox = Mailbox()
         self.wants_server = False
-        self.run: Run | None = None
-        self.last: Run | None = None
-        self.held: Run | None = None
-        self.queue: list[Run] = []
-        self.queue_length = 0
-        self.capturing = Capturing()
-        self.error: ErrorBox | None = None
-        self.message = ""
-        self.notes: tuple[str, ...] = ()
-        self.exported: tuple[str, ...] = ()
-        self.durations = Durations()
-        self._runner: JobRunner | None = None
-        self._settings = ServerSettings()
-        self._next_look = 0.0
-        self._looks_for_server = False
         self._shown = ""
-
-    # --- what the panels ask ----------------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> State:
-        """Which state of the panel holds now."""
-        if self.run is not None:
-            return self._state_of_run(self.run)
-        line = self.server
-        if "server_not_installed" in (line.code, self.error.code if self.error else ""):
-            return State.NOT_SET_UP
-        if line.state == "incompatible":
-            return State.INCOMPATIBLE
-        if self.error is not None:
-            return State.FAILED
-        if line.state in ("starting", "lost"):
-            return State(line.state)
-        if line.state == "ready":
-            return State.DONE if self.message else State.READY
-        return State.OFF
-
-    def _state_of_run(self, run: Run) -> State:
-        if run.cancelling:
-            return State.CANCELLING
-        if self.capturing.active:
-            return State.CAPTURING
-        if run.lost:
-            return State.LOST
-        if run.kind == "reconstruct" and run.mesh is not None:
-            return State.MESH_IN
-        return State.STARTING if run.stage in ("start", "load") else State.RUNNING
-
-    @property
-    def busy(self) -> bool:
-        """Whether something runs that the panel shows a bar for."""
-        return self.run is not None
-
-    @property
-    def kind(self) -> str:
-        """Kind of the run, empty when idle."""
-        return self.run.kind if self.run is not None else ""
-
-    @property
-    def progress(self) -> ProgressLine:
-        """Bar, stage and times of the run."""
-        run = self.run
-        if run is None:
-            return ProgressLine()
-        if run.cancelling:
-            return ProgressLine(run.fraction, "No answer. ✕ = force" if self._may_force(run) else "Cancelling…")
-        left = self.durations.left(run.key, run.elapsed)
-        times = in_words(run.elapsed) + (f" · about {in_words(left)} left" if left is not None else "")
-        return ProgressLine(run.fraction, "Finishing this step…" if run.stopping else run.text, times)
-
-    @property
-    def can_cancel(self) -> bool:
-        """Whether the bar's button does something."""
-        run = self.run
-        return run is not None and not run.stopping and (not run.cancelling or self._may_force(run))
-
-    @property
-    def can_stop(self) -> bool:
-        """Whether the run is a refinement that can end early with what it has."""
-        run = self.run
-        if run is None or run.cancelling:
-            return False
-        return run.kind == "refine" or (run.kind == "reconstruct" and run.mesh is not None)
-
-    @property
-    def queue_text(self) -> str:
-        """``Object 1 of 3`` while several objects are reconstructed one by one."""
-        if self.queue_length < 2:
-            return ""
-        return f"Object {self.queue_length - len(self.queue)} of {self.queue_length}"
-
-    @staticmethod
-    def _may_force(run: Run) -> bool:
-        return run.cancelling and time.monotonic() - run.cancelled_at >= FORCE_AFTER_SECONDS
 
     # --- what the operators ask -------------------------------------------------------------------------------------
 
@@ -147,7 +46,11 @@ class Session:
         self.begin()
         self.queue = list(runs)
         self.queue_length = len(runs)
-        self._start_next()
+        try:
+            self._start_next()
+        except (ClientError, packages.MissingPackages):
+            self.queue.clear()
+            raise
 
     def again(self) -> None:
         """Run the last failed request again; what the server already has is not sent twice."""
@@ -155,10 +58,10 @@ class Session:
         if run is None:
             return
         self.begin()
-        if run.handle and self.runner().can_resubmit(run.handle):
+        if run.handle and self.mailbox.runner().can_resubmit(run.handle):
             run.restart_clock()
             self.run = run
-            run.handle = self.runner().resubmit(run.handle)
+            run.handle = self.mailbox.runner().resubmit(run.handle)
             self.show(run, "start", 0.0, "Send")
         else:
             self.start([run])
@@ -173,17 +76,17 @@ class Session:
             self.capturing.drop()
             self.end(run, "Cancelled")
         elif run.cancelling:
-            self.runner().restart_worker()
+            self.mailbox.runner().restart_worker()
         else:
             run.cancelling = True
             run.cancelled_at = time.monotonic()
-            self.runner().cancel(run.handle)
+            self.mailbox.runner().cancel(run.handle)
 
     def stop(self) -> None:
         """End a refinement after its current step and keep the colours."""
         if self.run is not None and self.can_stop:
             self.run.stopping = True
-            self.runner().finish(self.run.handle)
+            self.mailbox.runner().finish(self.run.handle)
 
     def start_server(self, *, restart: bool = False) -> None:
         """Start or find the server; what goes wrong is shown in the error box.
@@ -192,8 +95,8 @@ class Session:
             ClientError: Blender's Python lacks numpy or requests.
         """
         self.begin()
-        self.follow_settings()
-        runner = self.runner()
+        self.mailbox.follow_settings()
+        runner = self.mailbox.runner()
         self.wants_server = True
         if restart:
             runner.stop_server()
@@ -228,7 +131,7 @@ class Session:
             raise
 
     def _submit(self, run: Run) -> None:
-        runner = self.runner()
+        runner = self.mailbox.runner()
         if run.kind == "reconstruct":
             assert run.options is not None
             run.handle = runner.submit_reconstruct(list(run.views), run.options, run.refine)
@@ -269,24 +172,29 @@ class Session:
     def colors_final(self, run: Run) -> None:
         """Final colours have come: write them, hold them, recolour, or offer the object anew."""
         found = arrivals.finish_colors(run)
-        if found == "gone" and not run.scene_closed:
-            run.gone = True
-        elif found == "changed":
-            run.recolour_after = True
-        elif found in ("edit_mode", "painted"):
-            self.held = run
+        run.gone = found == "gone" and not run.scene_closed
+        run.recolour_after = found == "changed"
+        if found in ("edit_mode", "painted"):
+            self.held, self.held_by_paint = run, found == "painted"
 
     def apply_held(self, *, force: bool = False) -> None:
-        """Try again to write colours that were held back; ``force`` also over the user's own paint."""
+        """Write colours that were held back, as soon as the user leaves Edit mode; over his own paint only by force."""
         run = self.held
-        if run is None:
+        if run is None or (self.held_by_paint and not force):
             return
         obj = result_objects.find(run.result_id)
-        waits_for_edit_mode = obj is not None and obj.mode == "EDIT"
-        if waits_for_edit_mode:
+        if obj is not None and obj.mode == "EDIT":
             return
-        if arrivals.finish_colors(run, force=force) != "painted":
-            self.held = None
+        self.held = None
+        if force:
+            arrivals.finish_colors(run, force=True)
+        else:
+            self.colors_final(run)
+        if run.gone:
+            self.fail(ErrorBox.of(ClientError("object_gone")))
+        if run.recolour_after and self.run is None:
+            self._recolour_after(run)
+            self._start_rest()
 
     def end(self, run: Run, message: str) -> None:
         """A run is over; what it left to do follows, then the next of the queue."""
@@ -294,20 +202,24 @@ class Session:
         self.message = message
         if run.gone:
             self.fail(ErrorBox.of(ClientError("object_gone")))
+        if run.recolour_after:
+            self._recolour_after(run)
+        self._start_rest()
+
+    def _start_rest(self) -> None:
+        if not self.queue or self.run is not None:
+            return
         try:
-            if run.recolour_after:
-                self._recolour_after(run)
-            if self.queue:
-                self._start_next()
+            self._start_next()
         except ClientError as error:
             self.fail(ErrorBox.of(error))
+            self._start_rest()
 
     def _recolour_after(self, run: Run) -> None:
-        obj = result_objects.find(run.result_id)
-        if obj is not None:
-            again = Run("recolour", obj.name, run.scene, result_id=run.result_id, job_id=run.job_id, after_refine=True)
-            again.points = scene.points_in_gtr(obj)
-            self.queue.insert(0, again)
+        try:
+            self.queue[:0] = arrivals.recolouring_after(run)
+        except ClientError as error:
+            self.fail(ErrorBox.of(error))
 
     def fail_run(self, run: Run, box: ErrorBox) -> None:
         """A run failed: inputs are kept, what came stays, the box says what to do; the queue goes on."""
@@ -315,32 +227,15 @@ class Session:
         self.end(run, "The surface is kept" if run.mesh is not None and run.kind == "reconstruct" else "")
         self.fail(box)
 
-    # --- the worker thread and the beat -----------------------------------------------------------------------------
-
-    def runner(self) -> JobRunner:
-        """The worker thread's mailbox, made at first use.
-
-        Raises:
-            MissingPackages: Blender's Python lacks numpy or requests.
-        """
-        if self._runner is None:
-            missing = packages.missing()
-            if missing:
-                raise packages.MissingPackages(missing)
-            from .jobs import JobRunner
-
-            self._settings = preferences.server_settings()
-            self._runner = JobRunner(self._settings)
-        return self._runner
+    # --- the beat ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """One beat of the timer: a view of the capture, the worker's news, held results, the picture."""
-        self._look_at_server()
+        self.mailbox.look(idle=self.run is None or self.server.state == "starting")
         if self.capturing.active and self.run is not None:
             self._step_capture(self.run)
-        if self._runner is not None:
-            for event in self._runner.poll():
-                run_events.handle(self, event)
+        for event in self.mailbox.poll():
+            run_events.handle(self, event)
         self.apply_held()
         if self.run is None:
             self.capturing.look_again()
@@ -351,27 +246,6 @@ class Session:
         while self.busy or self.queue:
             self.tick()
             time.sleep(seconds)
-
-    def follow_settings(self) -> None:
-        """Tell the worker thread when the server part of the preferences has changed."""
-        settings = preferences.server_settings()
-        if self._runner is not None and settings != self._settings:
-            self._settings = settings
-            self._runner.configure(settings)
-            self._runner.check_server()
-
-    def _look_at_server(self) -> None:
-        now = time.monotonic()
-        if self._looks_for_server:
-            self._looks_for_server = False
-            if not packages.missing():
-                self.runner()
-        if self._runner is None or now < self._next_look:
-            return
-        self._next_look = now + LOOK_SECONDS
-        self.follow_settings()
-        if self.run is None or self.server.state == "starting":
-            self._runner.check_server()
 
     def _publish(self) -> None:
         line = self.progress
@@ -388,7 +262,7 @@ class Session:
     def open(self) -> None:
         """The add-on is on: look whether a server runs (never starts one) as soon as the timer beats."""
         self.durations = Durations(Path(bpy.utils.user_resource("CONFIG")) / "gtr_durations.json")
-        self._looks_for_server = not bpy.app.background
+        self.mailbox.open(look=not bpy.app.background)
 
     def scene_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Blender updated something."""
@@ -414,24 +288,18 @@ class Session:
         run, self.run = self.run, None
         self.queue.clear()
         self.held = None
-        if run is not None and run.handle and self._runner is not None:
-            self._runner.cancel(run.handle)
+        if run is not None and run.handle:
+            self.mailbox.runner().cancel(run.handle)
         self.last, self.error = run, box
 
     def shutdown(self) -> None:
         """Give up the lease, end the thread, leave no temporary scene and no status text."""
         self.capturing.forget()
-        self.end_thread()
+        self.mailbox.close()
         self.run = self.held = None
         self.queue.clear()
         thumbnails.close()
         windows.set_status(None)
-
-    def end_thread(self) -> None:
-        """Let the server go; also called when Python ends, where bpy may be gone already."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.shutdown()
 
 
 session = Session()

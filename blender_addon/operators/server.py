@@ -58,7 +58,7 @@ class GTR_OT_server_stop(bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Ask the worker thread."""
         with error_box():
-            session.runner().stop_server()
+            session.mailbox.runner().stop_server()
         return {"FINISHED"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..session import State, session
+from ..session import session
 from .widgets import draw_error, draw_missing_packages, draw_text
 
 SERVER_ICONS = {
@@ -18,6 +18,8 @@ SERVER_ICONS = {
 }
 HEADLINES = {"off": "Server off", "stopped": "Server off", "failed": "No server"}
 """Short words beside the *Start* button; what is wrong stands in the error box."""
+LONGEST_LINE = 20
+"""Characters that fit beside icon and menu at the default width; a longer device name gets a line of its own."""
 
 
 class GtrPanel:
@@ -62,18 +64,28 @@ class GTR_PT_server(GtrPanel, bpy.types.Panel):
         layout = self.layout
         if draw_missing_packages(layout):
             return
-        line = session.server
-        startable = session.state in (State.OFF, State.NOT_SET_UP) or line.state == "failed"
-        row = layout.split(factor=0.58, align=True) if startable else layout.row(align=True)
-        text = HEADLINES.get(line.state, line.text) if startable else line.text.replace("Starting: l", "L")
-        row.label(text=text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
-        buttons = row.row(align=True)
-        if startable:
-            buttons.operator("gtr.server_start", text="Start")
-        buttons.menu("GTR_MT_server", text="", icon="DOWNARROW_HLT")
+        _draw_line(layout)
         draw_error(layout)
         for note in session.notes:
             draw_text(layout, note, icon="INFO")
+
+
+def _draw_line(layout: bpy.types.UILayout) -> None:
+    line = session.server
+    startable = session.server_is_off and not session.busy
+    row = layout.split(factor=0.58, align=True) if startable else layout.row(align=True)
+    text, device = line.text.replace("Starting: l", "L"), ""
+    if startable:
+        text = HEADLINES.get(line.state, text)
+    elif len(text) > LONGEST_LINE and line.device:
+        text, device = text.replace(f" · {line.device}", ""), line.device
+    row.label(text=text, icon=SERVER_ICONS.get(line.state, "QUESTION"))
+    buttons = row.row(align=True)
+    if startable:
+        buttons.operator("gtr.server_start", text="Start")
+    buttons.menu("GTR_MT_server", text="", icon="DOWNARROW_HLT")
+    if device:
+        draw_text(layout, device, icon="BLANK1")
 
 
 CLASSES = (GTR_MT_server, GTR_PT_server)

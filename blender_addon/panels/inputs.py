@@ -33,7 +33,11 @@ class GTR_UL_slots(bpy.types.UIList):
     ) -> None:
         """One line of the list."""
         row = layout.row(align=True)
-        row.label(text="", icon_value=thumbnails.icon_of_file(item.filepath))
+        thumbnail = thumbnails.icon_of_file(item.filepath)
+        if thumbnail:
+            row.label(text="", icon_value=thumbnail)
+        else:
+            row.label(text="", icon="IMAGE_DATA")
         row.prop(item, "view", text="", emboss=False)
         row.label(text="", icon=MASK_ICONS.get(item.mask, "BLANK1"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..session import State, session
+from ..session import session
 from .header import GtrPanel
 from .widgets import draw_progress, draw_text
 
@@ -25,7 +25,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(settings, "face_limit")
         column.prop(settings, "place")
-        row = layout.row(align=True)
+        row = layout.split(factor=0.44, align=True)
         row.prop(settings, "refine")
         steps = row.row(align=True)
         steps.active = settings.refine
@@ -37,8 +37,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
         else:
             row = layout.row()
             row.scale_y = 1.6
-            offline = session.state in (State.OFF, State.NOT_SET_UP)
-            row.operator("gtr.reconstruct", text="Start and Reconstruct" if offline else "Reconstruct")
+            row.operator("gtr.reconstruct", text="Start and Reconstruct" if session.server_is_off else "Reconstruct")
             if session.message:
                 draw_text(layout, session.message, icon="CHECKMARK")
 

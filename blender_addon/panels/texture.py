@@ -47,7 +47,8 @@ class GTR_PT_texture(GtrPanel, bpy.types.Panel):
             return
         if session.held is not None:
             box = layout.box()
-            draw_text(box, "Leave Edit Mode to apply colours.", icon="INFO")
+            reason = "You painted here. Replace it?" if session.held_by_paint else "Leave Edit Mode to apply colours."
+            draw_text(box, reason, icon="INFO")
             box.operator("gtr.apply_now", text="Apply Now")
         row = column.row()
         row.enabled = result_objects.can_compare(active)

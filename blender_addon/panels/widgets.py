@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-
+import blf
 import bpy
 
 from .. import packages
@@ -13,19 +12,30 @@ from ..session import session
 HAS_PROGRESS = "progress" in bpy.types.UILayout.bl_rna.functions
 """``layout.progress`` exists from Blender 4.0; asking ``hasattr`` is answered wrongly by every version."""
 
-PIXELS_PER_CHARACTER = 6.6  # mean width of the interface font at scale 1, measured in the sidebar
-MARGIN = 46  # pixels that icon and frame of a box take at scale 1
+MARGIN = 52
+"""Pixels that frame, box and icon take of a region's width at scale 1."""
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """Draw ``text`` over as many lines as the region needs; the icon stands before the first."""
-    width = bpy.context.region.width if bpy.context.region else 300
     scale = bpy.context.preferences.system.ui_scale
-    characters = max(16, int((width / scale - MARGIN) / PIXELS_PER_CHARACTER))
+    width = (bpy.context.region.width if bpy.context.region else 300) - MARGIN * scale
+    blf.size(0, bpy.context.preferences.ui_styles[0].widget.points * scale)
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for number, line in enumerate(textwrap.wrap(text, characters)):
+    for number, line in enumerate(_wrap(text, width)):
         column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+
+
+def _wrap(text: str, width: float) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and blf.dimensions(0, longer)[0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def draw_progress(layout: bpy.types.UILayout) -> None:

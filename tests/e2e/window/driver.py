@@ -151,6 +151,18 @@ class Driver:
             bpy.ops.screen.screenshot(filepath=str(path))
         yield path.exists
 
+    def drawn(self) -> Steps:
+        """Draw the sidebar anew and wait until that has happened."""
+        seen: list[bool] = []
+
+        def notice(_panel: object, _context: object) -> None:
+            seen.append(True)
+
+        bpy.types.GTR_PT_server.append(notice)
+        self.region("UI").tag_redraw()
+        yield lambda: bool(seen)
+        bpy.types.GTR_PT_server.remove(notice)
+
     def check(self, condition: bool, message: str) -> None:
         """Fail the scenario with a sentence."""
         if not condition:

@@ -137,5 +137,112 @@ def _export(driver: Driver) -> Steps:
     yield from driver.picture("7_exported")
 
 
+MODES = ("EDIT", "SCULPT", "VERTEX_PAINT", "WEIGHT_PAINT", "TEXTURE_PAINT", "OBJECT")
+
+
+def panels(driver: Driver) -> Steps:
+    """Every panel in every mode, with and without objects, with every error; an exception in a draw is printed."""
+    from gtr import messages
+    from gtr.run import ErrorBox, Run
+
+    yield from driver.picture("object")
+    driver.check(session().state.value == "off", f"{session().state}")
+    for mode in MODES:
+        bpy.ops.object.mode_set(mode=mode)
+        yield from driver.drawn()
+    for code, row in messages.ROWS.items():
+        session().fail(ErrorBox(code, row.text, row.buttons, view=0))
+        yield from driver.drawn()
+    session().fail(ErrorBox("out_of_memory", messages.ROWS["no_response"].text, messages.ROWS["no_response"].buttons))
+    yield from driver.picture("error")
+    session().begin()
+    session().message, session().notes = "Done in 31 s · 198 k verts", ("The inside of the object was never seen.",)
+    yield from driver.picture("done")
+    session().begin()
+    session().run = Run("reconstruct", "Cube", "Scene", text="Build surface")
+    session().run.fraction = 0.42
+    yield from driver.picture("running")
+    session().run = None
+    yield from _image_panels(driver)
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
+    yield from driver.picture("empty")
+    import gtr.packages as packages
+
+    missing, packages.missing = packages.missing, lambda: ["numpy"]
+    yield from driver.picture("missing_packages")
+    packages.missing = missing
+
+
+def _image_panels(driver: Driver) -> Steps:
+    settings = bpy.context.scene.gtr
+    settings.source, settings.background, settings.camera_set = "IMAGES", "KEY", "file"
+    yield from driver.drawn()
+    path = driver.out / "1_before.png"
+    image = bpy.data.images.new("slot", 32, 32)
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+    for name in ("Front", "Right"):
+        slot = settings.slots.add()
+        slot.filepath, slot.view = str(path), name
+    slot = settings.slots.add()
+    slot.filepath, slot.view, slot.mask = str(driver.out / "gone.png"), "Back", "BAD"
+    yield from driver.picture("images")
+    settings.source = "SCENE"
+
+
+def moments(driver: Driver) -> Steps:
+    """What the user may do meanwhile: edit the result, undo it, delete it, save the file, open another one."""
+    prepare(steps=1000)
+    bpy.context.scene.gtr.refine = False
+    bpy.ops.gtr.reconstruct()
+    yield lambda: session().capturing.active
+    saved = driver.out / "while_running.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved), copy=True)
+    yield lambda: not session().busy
+    driver.check(session().error is None, f"{session().error}")
+    with bpy.data.libraries.load(str(saved)) as (inside, _):
+        driver.check(inside.scenes == ["Scene"], f"the file holds a trace of the capture: {inside.scenes}")
+    bpy.context.scene.gtr.steps = 3
+    yield from _held_in_edit_mode(driver)
+    yield from _deleted(driver)
+    bpy.context.scene.gtr.steps = 1000
+    bpy.ops.gtr.refine()
+    yield lambda: session().run.step > 0
+    bpy.ops.wm.read_homefile(use_empty=True)
+    yield lambda: not session().busy
+    driver.check(session().error is None, f"{session().error}")
+    driver.check(session().state.value in ("ready", "done", "starting"), f"{session().state}")
+    yield from driver.picture("new_file")
+
+
+def _held_in_edit_mode(driver: Driver) -> Steps:
+    before = digest()
+    bpy.ops.gtr.refine()
+    bpy.ops.object.mode_set(mode="EDIT")
+    yield lambda: not session().busy
+    driver.check(session().held is not None, "the colours were not held")
+    yield from driver.picture("held")
+    yield from driver.key("TAB")
+    yield lambda: session().held is None
+    driver.check(session().error is None, f"{session().error}")
+    driver.check(digest() != before, "the held colours were not applied")
+
+
+def _deleted(driver: Driver) -> Steps:
+    bpy.ops.gtr.reconstruct()
+    yield lambda: not session().busy
+    bpy.context.scene.gtr.refine = True
+    bpy.ops.gtr.reconstruct()
+    yield lambda: session().run.mesh is not None
+    bpy.data.objects.remove(bpy.context.view_layer.objects.active)
+    yield lambda: not session().busy
+    driver.check(session().error is not None and session().error.code == "object_gone", f"{session().error}")
+    count = len(bpy.data.objects)
+    yield from driver.press("gtr.fix")
+    yield lambda: len(bpy.data.objects) == count + 1
+    driver.check(session().error is None, f"{session().error}")
+
+
 if __name__ == "__main__":
-    main({"whole_way": whole_way})
+    main({"whole_way": whole_way, "panels": panels, "moments": moments})
