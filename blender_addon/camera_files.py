@@ -134,8 +134,18 @@ def _frame(path: Path, frame: dict[str, Any], z_up: bool) -> FileCamera:
         raise _invalid(picture.name, str(error)) from error
     if K is None:
         raise ClientError("camera_missing", details="no focal length", values={"name": picture.name})
-    maps = [path.parent / frame[key] if frame.get(key) else None for key in ("depth_file_path", "normal_file_path")]
-    return FileCamera(picture, K, _world_to_camera(camera_to_world, z_up, picture.name), width, height, *maps, z_up)
+    w2c = _world_to_camera(camera_to_world, z_up, picture.name)
+    depth, normal = (_map(path, frame, key) for key in ("depth_file_path", "normal_file_path"))
+    return FileCamera(picture, K, w2c, width, height, depth, normal, z_up)
+
+
+def _map(path: Path, frame: dict[str, Any], key: str) -> Path | None:
+    name = frame.get(key)
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise _bad(f"{key} in {path.name} is no file name.")
+    return path.parent / name
 
 
 def _picture(path: Path, frame: dict[str, Any]) -> Path:
@@ -148,7 +158,8 @@ def _picture(path: Path, frame: dict[str, Any]) -> Path:
 
 
 def _intrinsics(frame: dict[str, Any], width: int, height: int) -> Matrix | None:
-    fx, fy = frame.get("fl_x"), frame.get("fl_y")
+    fx: Any = frame.get("fl_x")
+    fy: Any = frame.get("fl_y")
     if fx is None and frame.get("camera_angle_x") is not None and width:
         fx = width / 2 / math.tan(float(frame["camera_angle_x"]) / 2)
     if fy is None and frame.get("camera_angle_y") is not None and height:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .packages import numpy
 
@@ -44,7 +44,7 @@ def read_channels(data: bytes) -> dict[str, NDArray[np.float32]]:
     """
     try:
         return _read(data)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, KeyError) as error:
         raise ValueError(f"the EXR file is cut off: {error}") from error
 
 
@@ -54,7 +54,7 @@ def _read(data: bytes) -> dict[str, NDArray[np.float32]]:
     if magic != _MAGIC or version & (_TILED | _DEEP):
         raise ValueError("not an EXR file of scan lines")
     multipart = bool(version & _MULTIPART)
-    result: dict[str, NDArray[np.float32]] = {}
+    result: dict[str, Any] = {}
     for part in _headers(data, 8, multipart):
         rows = {name: np.zeros((part.height, part.width), np.float32) for name, _ in part.channels}
         for offset in part.offsets:
@@ -111,5 +111,7 @@ def _channels(block: bytes) -> list[tuple[str, str]]:
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    end = data.index(b"\0", at)
+    end = data.find(b"\0", at)
+    if end < 0:
+        raise IndexError("a name does not end")
     return data[at:end].decode("latin-1"), end + 1

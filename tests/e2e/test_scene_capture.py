@@ -2,9 +2,22 @@
 
 from blender_runner import assert_passed, parametrize
 
-SCRIPT = "capture_checks.py"
+
+@parametrize("capture_color_checks.py")
+def test_colors(blender: str, check: str) -> None:
+    assert_passed("capture_color_checks.py", blender, check)
 
 
-@parametrize(SCRIPT)
-def test_capture(blender: str, check: str) -> None:
-    assert_passed(SCRIPT, blender, check)
+@parametrize("capture_source_checks.py")
+def test_sources(blender: str, check: str) -> None:
+    assert_passed("capture_source_checks.py", blender, check)
+
+
+@parametrize("capture_camera_checks.py")
+def test_cameras(blender: str, check: str) -> None:
+    assert_passed("capture_camera_checks.py", blender, check)
+
+
+@parametrize("capture_trace_checks.py")
+def test_nothing_is_left_behind(blender: str, check: str) -> None:
+    assert_passed("capture_trace_checks.py", blender, check)
