@@ -67,10 +67,8 @@ def live_colors(run: Run) -> None:
         return
     if run.colors_before is None:
         run.colors_before = scene.read_colors(obj)
-    began = time.monotonic()
+    run.shown_at, run.show_cost = time.monotonic(), None
     scene.set_colors(obj, run.colors, keep_base=True)
-    run.shown_at = time.monotonic()
-    run.show_cost = run.shown_at - began
 
 
 def finish_colors(run: Run, *, force: bool = False) -> str:

@@ -103,6 +103,8 @@ class Run:
         mesh: the mesh as it came, kept so that nothing is lost when the object is deleted.
         colors: the last colours that came, (N,3) uint8 sRGB.
         colors_before: those before the first live ones.
+        shown_at: when live colours were written last.
+        show_cost: seconds that writing and redrawing them took; None until the next beat.
         unchanged: the refinement found nothing better.
     """
 
@@ -145,7 +147,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     cancelled_at: float = 0.0
     shown_at: float = 0.0
-    show_cost: float = 0.0
+    show_cost: float | None = 0.0
 
     def restart_clock(self) -> None:
         """The run begins (again): progress and clock at zero, every mark of the former attempt gone."""

@@ -27,8 +27,8 @@ from .values import (
 if TYPE_CHECKING:
     from .session import Session
 
-LIVE_SECONDS = 0.5
-"""Live colours are shown at most this often: redrawing a large mesh costs more than setting its colours."""
+LIVE_SECONDS, LIVE_SHARE = 0.5, 4.0
+"""Live colours are shown at most this often, and not before four times as long as redrawing them took last time."""
 
 
 def handle(session: Session, event: Event) -> None:
@@ -75,7 +75,7 @@ def _colors(session: Session, run: Run, event: ColorsReady) -> None:
     if event.final:
         run.job_id = event.job_id
         session.colors_final(run)
-    elif time.monotonic() - run.shown_at >= max(LIVE_SECONDS, 3.0 * run.show_cost):
+    elif time.monotonic() - run.shown_at >= max(LIVE_SECONDS, LIVE_SHARE * (run.show_cost or 0.0)):
         arrivals.live_colors(run)
 
 

@@ -232,6 +232,8 @@ class Session(Status):
     def tick(self) -> None:
         """One beat of the timer: a view of the capture, the worker's news, held results, the picture."""
         self.mailbox.look(idle=self.run is None or self.server.state == "starting")
+        if self.run is not None and self.run.show_cost is None:
+            self.run.show_cost = time.monotonic() - self.run.shown_at
         if self.capturing.active and self.run is not None:
             self._step_capture(self.run)
         for event in self.mailbox.poll():

@@ -25,7 +25,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(settings, "face_limit")
         column.prop(settings, "place")
-        row = layout.split(factor=0.44, align=True)
+        row = layout.split(factor=0.4, align=True)
         row.prop(settings, "refine")
         steps = row.row(align=True)
         steps.active = settings.refine

@@ -17,11 +17,13 @@ from pathlib import Path
 import bpy
 
 BEAT_SECONDS = 0.02
-SWEEP_PIXELS = 11
+SWEEP_PIXELS = 14
 """Distance of the points at which buttons are looked for; a button is 20 pixels high."""
 SWEEP_COLUMNS = (0.72, 0.25, 0.86)
 """Parts of the sidebar's width at which buttons are looked for: right and left half of a row, small ones at its end."""
 TAB_PIXELS = 25
+NEAR_PIXELS = 60
+"""Places that are looked at together when a button is known to be near another one."""
 
 Condition = Callable[[], bool]
 Steps = Iterator["Condition | None"]
@@ -110,7 +112,7 @@ class Driver:
         rows = list(range(region.y + region.height - 4, region.y + 4, -SWEEP_PIXELS))
         points = [(region.x + int(region.width * part), y) for part in SWEEP_COLUMNS for y in rows]
         if near in self._places:
-            points.sort(key=lambda point: abs(point[1] - self._places[near][1]))
+            points.sort(key=lambda point: abs(point[1] - self._places[near][1]) // NEAR_PIXELS)
         for point in points:
             self.move(*point)
             yield None
@@ -226,5 +228,7 @@ def main(scenarios: dict[str, Callable[[Driver], Steps]]) -> None:
     """Run the scenario that the command line names: ``-- NAME OUT_FOLDER``."""
     name, out = sys.argv[sys.argv.index("--") + 1 :][:2]
     bpy.context.preferences.view.show_splash = False
+    # Every redraw of the 3D view is computed by the processor here.
+    bpy.context.preferences.system.viewport_aa = "OFF"
     bpy.ops.preferences.addon_enable(module="gtr")
     Driver(scenarios[name], Path(out))

@@ -85,7 +85,7 @@ def whole_way(driver: Driver) -> Steps:
     driver.check(len(bpy.data.objects) == before, "Escape or a right click changed the scene")
     yield lambda: run.step > 0
     yield from driver.picture("3_mesh_in")
-    yield from driver.press("gtr.stop", near="gtr.reconstruct")
+    yield from driver.press("gtr.stop")
     yield lambda: not session().busy
     driver.check(session().error is None, f"{session().error}")
     driver.check(session().message.startswith("Stopped"), session().message)
