@@ -97,7 +97,7 @@ class ReconstructOptions(Strict):
     """How the mesh is made."""
 
     grid_resolution: Annotated[int, Field(ge=16, le=512)] = 256
-    face_limit: Annotated[int, Field(ge=0, le=10_000_000, description="0 = no limit")] = 0
+    face_limit: Annotated[int, Field(ge=0, le=10_000_000, description="0 = no limit, else at least 4")] = 0
     seed: Seed = 0
     background: Background = Background()
 

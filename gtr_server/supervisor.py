@@ -13,32 +13,18 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
+from gtr_server import wire
 from gtr_server.crash_history import CrashHistory
 from gtr_server.job import Job, State
 from gtr_server.outcomes import Outcomes
 from gtr_server.problems import ProblemCode
 from gtr_server.settings import Settings
-from gtr_server.wire import (
-    Cancel,
-    Failed,
-    Finish,
-    Message,
-    Previewed,
-    Progressed,
-    Ready,
-    StartFailed,
-    Stop,
-    Stopped,
-    Succeeded,
-    Unload,
-)
 from gtr_server.worker_process import WorkerProcess, oom_kills
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 120.0
-"""Longest time for a worker to load its libraries."""
-LONGEST_WAIT = 5.0
+START_SECONDS, LONGEST_WAIT = 120.0, 5.0
+"""Longest time for a worker to load its libraries; between two looks at the clock."""
 CRASHED = "The model process died."
 KILLED = "The model process was ended by the system: it needed too much memory."
 SILENT = "A step made no progress for {seconds:.0f} s and was stopped."
@@ -97,7 +83,7 @@ class Supervisor:
 
     def unload(self) -> None:
         """Free the memory of the models."""
-        self._order(lambda: self._worker.send(Unload()) if self._worker else None)
+        self._order(lambda: self._worker.send(wire.Unload()) if self._worker else None)
 
     def restart(self) -> None:
         """Kill the worker and start another, also when it has crashed too often."""
@@ -129,7 +115,7 @@ class Supervisor:
         while not self._leaving or self._current is not None:
             self._turn()
         if self._worker is not None:
-            self._worker.send(Stop())
+            self._worker.send(wire.Stop())
         self._drop_worker(patience=2.0)
 
     def _turn(self) -> None:
@@ -174,7 +160,7 @@ class Supervisor:
             self._current = _Current(job, time.monotonic())
             self._worker.send(order)
             if job.id in self._wants_finish:
-                self._worker.send(Finish(job.id))
+                self._worker.send(wire.Finish(job.id))
 
     def _listen(self) -> None:
         worker = self._worker
@@ -202,12 +188,12 @@ class Supervisor:
             moments += [self._current.kill_at, self._current.heard + self.settings.stage_timeout]
         return max(0.0, min(moments) - time.monotonic())
 
-    def _hear(self, message: Message) -> None:
-        if isinstance(message, Ready):
+    def _hear(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Ready):
             self._ready, self.device, self.reason = True, message.device, ""
             log.info("Worker ready after %.1f s", time.monotonic() - self._started_at)
             return
-        if isinstance(message, StartFailed):
+        if isinstance(message, wire.StartFailed):
             self.reason = message.reason
             return
         current = self._current
@@ -215,20 +201,20 @@ class Supervisor:
             return
         current.heard = time.monotonic()
         match message:
-            case Progressed():
+            case wire.Progressed():
                 self.outcomes.progressed(current.job, message)
                 return
-            case Previewed():
+            case wire.Previewed():
                 self.outcomes.previewed(current.job, message)
                 return
-            case Succeeded():
+            case wire.Succeeded():
                 self.outcomes.succeeded(current.job, message)
                 self.device = message.device
-            case Failed():
+            case wire.Failed():
                 self.outcomes.failed(current.job, message)
                 if message.leaving:
                     self._ready, self._expected_end = False, True
-            case Stopped():
+            case wire.Stopped():
                 self.outcomes.stopped(current.job)
         self.crashes.worked()
         self._close_job()
@@ -281,14 +267,14 @@ class Supervisor:
 
     def _cancel(self, job: str) -> None:
         if self._worker is not None and self._current is not None and self._current.job.id == job:
-            self._worker.send(Cancel(job))
+            self._worker.send(wire.Cancel(job))
             self.outcomes.tell(replace(self._current.job, state=State.CANCELLING))
             self._current.kill_at = min(self._current.kill_at, time.monotonic() + self.settings.cancel_grace)
 
     def _finish(self, job: str) -> None:
         self._wants_finish.add(job)
         if self._worker is not None and self._current is not None and self._current.job.id == job:
-            self._worker.send(Finish(job))
+            self._worker.send(wire.Finish(job))
 
     def _restart(self) -> None:
         self._drop_worker()
@@ -301,5 +287,5 @@ class Supervisor:
     def _begin_stop(self) -> None:
         self._leaving = True
         if self._current is not None and self._worker is not None:
-            self._worker.send(Cancel(self._current.job.id))
+            self._worker.send(wire.Cancel(self._current.job.id))
             self._current.kill_at = time.monotonic() + self.settings.cancel_grace

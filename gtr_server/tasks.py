@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ class Tasks:
             should_finish=report.should_finish,
         )
         self._save(run, refined, report)
-        return list(refined.notes), _size(refined.mesh)
+        steps = refined.refinement.steps if refined.refinement is not None else 0
+        return list(refined.notes), {**_size(refined.mesh), "steps": steps}
 
     def _recolour(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
         parent = self._parent(run)
@@ -158,11 +160,13 @@ class Tasks:
 
     def _save(self, run: Run, reconstruction: Reconstruction, report: Reporter) -> None:
         folder = Path(run.folder)
-        report("save", 0, 3)
-        save_reconstruction(reconstruction, folder / STATE)
-        report("save", 1, 3)
-        results.write_colored_mesh(reconstruction.mesh, folder)
-        report("save", 3, 3)
+        report("save", 0, 1)
+        with ThreadPoolExecutor(1) as pool:
+            # Mostly hashing and writing: it goes on beside the formatting of the meshes.
+            state = pool.submit(save_reconstruction, reconstruction, folder / STATE)
+            results.write_colored_mesh(reconstruction.mesh, folder)
+            state.result()
+        report("save", 1, 1)
         self._last = (run.folder, reconstruction)
 
 
