@@ -18,6 +18,7 @@ WORDS = {
     "extract": "Extracting mesh",
     "color": "Colouring",
     "texture": "Refining texture",
+    "draw": "Drawing picture",
     "save": "Writing files",
 }
 _WIDTH = 30
@@ -60,6 +61,11 @@ class ProgressBar:
             self._stream.write("\r" + self._line(now)[: shutil.get_terminal_size().columns - 1] + "\x1b[K")
             self._stream.flush()
         self._check()
+
+    def finish(self) -> None:
+        """End the current stage as done, without asking whether to stop."""
+        self._done = self._total
+        self.close()
 
     def close(self) -> None:
         """End the line of the current stage."""

@@ -15,6 +15,7 @@ from gtr_core.presets import PRESETS
 if TYPE_CHECKING:
     from gtr_core.io.background import Background
     from gtr_core.pipeline import Reconstruction
+    from gtr_core.progress import Progress
 
 MAX_SIZE = 1024
 """Longer side to which larger pictures are reduced: finer detail than that is lost between the vertices."""
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
         Cancelled: when ``check`` raises it; nothing is written then.
     """
     # Imported here so that the help, and a wrong option, do not wait for torch.
+    from gtr_core.io.atomic import write_atomic
     from gtr_core.io.mesh_files import check_target, write_mesh
     from gtr_core.io.normalize import normalize_views
     from gtr_core.io.views_files import read_views
@@ -97,11 +99,13 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
             result = pipeline.refine_texture(
                 result, steps=options.refine, strength=options.strength, seed=options.seed, progress=progress
             )
+        picture = None if options.no_picture else _draw(result, before, progress)
         progress("save", 0, 1)
+        # From here on nothing asks whether to stop: the files are written together or not at all.
         write_mesh(frame.invert(result.mesh), options.output)
-        if not options.no_picture:
-            _write_picture(result, before, options.output.with_suffix(".png"))
-        progress("save", 1, 1)
+        if picture is not None:
+            write_atomic(options.output.with_suffix(".png"), picture)
+        progress.finish()
     except GtrError as error:
         raise _named(error) from error
     finally:
@@ -130,14 +134,16 @@ def parse_background(text: str, tolerance: float) -> Background:
     return Background("key", (red / 255, green / 255, blue / 255), tolerance)
 
 
-def _write_picture(result: Reconstruction, before: Reconstruction, path: Path) -> None:
+def _draw(result: Reconstruction, before: Reconstruction, progress: Progress) -> bytes:
+    """PNG of the picture beside the mesh."""
     from gtr_core.cli.picture import draw_result
-    from gtr_core.io.atomic import write_atomic
     from gtr_core.io.images import encode_picture
 
+    progress("draw", 0, 1)
     refined = result.refinement is not None
     sheet = draw_result(result.views, result.mesh, before.mesh if refined else None, caption=_summary(result))
-    write_atomic(path, encode_picture(sheet))
+    progress("draw", 1, 1)
+    return encode_picture(sheet)
 
 
 def _summary(result: Reconstruction) -> str:

@@ -91,3 +91,13 @@ def test_closing_twice_writes_once() -> None:
     bar.close()
     bar.close()
     assert stream.getvalue().count("\n") == 1
+
+
+def test_finishing_does_not_ask_whether_to_stop() -> None:
+    asked = []
+    stream = io.StringIO()
+    bar = ProgressBar(lambda: asked.append(1), stream=stream)
+    bar("save", 0, 1)
+    bar.finish()
+    assert len(asked) == 1
+    assert "Writing files: 1/1" in stream.getvalue()

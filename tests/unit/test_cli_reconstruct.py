@@ -176,6 +176,26 @@ def test_help_does_not_wait_for_torch() -> None:
     assert "--face-limit" in done.stdout
 
 
+@pytest.mark.parametrize("stage", ["Drawing", "Writing"])
+def test_stopping_late_still_writes_nothing(
+    stage: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gtr_core.cli.progress_bar import WORDS, ProgressBar
+
+    draw = ProgressBar.__call__
+
+    def press(bar: ProgressBar, name: str, done: int, total: int) -> None:
+        if WORDS[name].startswith(stage):
+            signal.raise_signal(signal.SIGINT)
+        draw(bar, name, done, total)
+
+    monkeypatch.setattr(ProgressBar, "__call__", press)
+    assert main(["reconstruct", str(folder), "-o", str(tmp_path / "mesh.glb"), *QUICK]) == CANCELLED
+    assert list(tmp_path.iterdir()) == []
+    assert "Cancelled" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_ctrl_c_stops_cleanly(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gtr_core.cli.main", "reconstruct", str(folder), "-o", str(tmp_path / "m.glb")]
     with subprocess.Popen(
