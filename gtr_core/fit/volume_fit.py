@@ -13,13 +13,14 @@ masks and pulls the distance by four forces:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 
 from gtr_core.fit.hull_smoothing import smoothed_hull
+from gtr_core.fit.levels import LevelsOfDetail
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
 from gtr_core.fit.sdf_grid import SdfGrid, node_positions
@@ -76,8 +77,8 @@ class FitConfig:
     photo: float = 0.02
     masks: float = 0.04
     eikonal: float = 0.05
-    bending: float = 0.2
-    edge: float = 0.1
+    bending: float = 0.5
+    edge: float = 1.0
 
 
 def fit_surface(
@@ -130,19 +131,16 @@ class _StageFit:
     config: FitConfig
     stage: FitStage
     generator: torch.Generator
-    levels: list[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         size = self.stage.resolution
         self.base = self.start.resampled(size).values
-        self.levels = [
-            torch.zeros((n,) * 3, device=self.base.device, requires_grad=True) for n in (size // 4, size // 2, size)
-        ]
-        self.optimizer = torch.optim.Adam(self.levels, lr=self.config.learning_rate, betas=(0.9, 0.95), eps=1e-12)
+        self.levels = LevelsOfDetail(size, self.base.device)
+        self.optimizer = torch.optim.Adam(self.levels.grids, lr=self.config.learning_rate, betas=(0.9, 0.95), eps=1e-12)
         self.rays = MaskRays.of(self.views, self.stage.image_size)
 
     def _distance(self) -> Tensor:
-        return self.base + sum(SdfGrid(level).resampled(self.stage.resolution).values for level in self.levels)
+        return self.base + self.levels.values()
 
     @torch.no_grad()
     def carved(self) -> SdfGrid:
