@@ -11,6 +11,7 @@ from torch.nn import functional
 from gtr_core.fields.render_mesh import clip_positions
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rasterize import Rasterizer, get_rasterizer
+from gtr_core.geometry.rays import pixel_rays
 from gtr_core.stages.texture_config import TextureConfig
 from gtr_core.views import Views
 
@@ -25,8 +26,9 @@ class SurfaceSamples:
     """P pixels with S samples each.
 
     Args:
-        points: (P, S, 3) world positions of the surface; anything where ``hit`` is false.
-        hit: (P, S) whether the sample meets the surface.
+        mesh: the surface.
+        face: (P, S) int64 face that the sample meets, -1 where it meets none.
+        uv: (P, S, 2) barycentric coordinates of the face's vertices 0 and 1.
         target: (P, 3) sRGB of the image over the background.
         held_out: (P,) whether the pixel lies in a held-out block.
         num_pixels: all pixels of the views, also those that no sample of which meets the surface.
@@ -34,17 +36,32 @@ class SurfaceSamples:
         missed_l2: the same of its square.
     """
 
-    points: Tensor
-    hit: Tensor
+    mesh: Mesh
+    face: Tensor
+    uv: Tensor
     target: Tensor
     held_out: Tensor
     num_pixels: int
     missed_l1: float
     missed_l2: float
 
+    def __len__(self) -> int:
+        return len(self.face)
+
     def missed(self, loss: str) -> float:
         """What the pixels without surface add to the summed loss."""
         return self.missed_l1 if loss == "l1" else self.missed_l2
+
+    def corners(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Vertices (K, 3) and their weights (K, 3) of the K samples of the chosen pixels that meet the surface."""
+        hit = self.face[chosen] >= 0
+        uv = self.uv[chosen][hit]
+        return self.mesh.faces[self.face[chosen][hit]], torch.cat([uv, 1 - uv.sum(1, keepdim=True)], dim=1)
+
+    def points(self, chosen: Tensor) -> Tensor:
+        """(K, 3) world positions of the same samples."""
+        corners, weights = self.corners(chosen)
+        return (self.mesh.vertices[corners] * weights[..., None]).sum(1)
 
 
 def sample_surface(
@@ -63,32 +80,33 @@ def sample_surface(
     generator = torch.Generator().manual_seed(seed)
     images = views.composite(config.background)
     held_out = _held_out_blocks(views, config.held_out, generator)
+    normals = mesh.face_normals
     parts, missed = [], torch.zeros(2, dtype=torch.float64)
     for view in range(len(views)):
-        points, hit, facing = _sample_view(mesh, views[[view]], config.supersample, rasterizer)
+        camera = views.cameras[[view]]
+        fine = camera.resized(camera.height * config.supersample, camera.width * config.supersample)
+        raster = rasterizer.rasterize(clip_positions(mesh.vertices, fine), mesh.faces, (fine.height, fine.width))
+        samples = _group(raster[0], config.supersample)
+        face = samples[..., 3].long() - 1
+        used = (face >= 0).any(1)
         target = images[view].reshape(-1, 3)
-        used = hit.any(1)
         outside = (target[~used] - config.background).double()
         missed += torch.stack([outside.abs().sum(), outside.square().sum()]).cpu()
         if config.inner_pixels_only:
-            used = used & _inner(views.mask[view]).flatten() & facing
-        parts.append((points[used], hit[used], target[used], held_out[view].flatten()[used]))
-    points, hit, target, held = (torch.cat(values) for values in zip(*parts, strict=True))
-    return SurfaceSamples(points, hit, target, held, images[..., 0].numel(), float(missed[0]), float(missed[1]))
+            used = used & _inner(views.mask[view]).flatten()
+        pixels = used.nonzero().squeeze(1)
+        if config.inner_pixels_only:
+            directions = pixel_rays(camera)[1].view(-1, 3)[pixels]
+            pixels = pixels[_facing(normals, face[pixels], directions)]
+        parts.append((face[pixels], samples[pixels][..., :2], target[pixels], held_out[view].flatten()[pixels]))
+    face, uv, target, held = (torch.cat(values) for values in zip(*parts, strict=True))
+    return SurfaceSamples(mesh, face, uv, target, held, images[..., 0].numel(), float(missed[0]), float(missed[1]))
 
 
-def _sample_view(mesh: Mesh, view: Views, supersample: int, rasterizer: Rasterizer) -> tuple[Tensor, Tensor, Tensor]:
-    """Points (H W, S, 3), hits (H W, S) and whether all hits of a pixel face the camera (H W,) of one view."""
-    height, width = view.cameras.height, view.cameras.width
-    fine = view.cameras.resized(height * supersample, width * supersample)
-    raster = rasterizer.rasterize(clip_positions(mesh.vertices, fine), mesh.faces, (fine.height, fine.width))
-    points = rasterizer.interpolate(mesh.vertices, raster, mesh.faces)
-    hit = raster[..., 3:] > 0
-    normal = mesh.face_normals[(raster[..., 3].long() - 1).clamp(min=0)]
-    toward = functional.normalize(view.cameras.positions[:, None, None] - points, dim=-1)
-    facing = ~hit | ((normal * toward).sum(-1, keepdim=True) > _MIN_COSINE)
-    points, hit, facing = (_group(values[0], supersample) for values in (points, hit, facing))
-    return points, hit[..., 0], facing[..., 0].all(1)
+def _facing(normals: Tensor, face: Tensor, directions: Tensor) -> Tensor:
+    """(P,) whether all faces (P, S) that a pixel meets are turned towards its ray (P, 3)."""
+    cosine = -(normals[face.clamp(min=0)] * directions[:, None]).sum(-1)
+    return ((face < 0) | (cosine > _MIN_COSINE)).all(1)
 
 
 def _group(image: Tensor, factor: int) -> Tensor:

@@ -22,14 +22,14 @@ class TextureConfig:
         schedule_floor: last rate as a share of ``color_mlp_lr``.
         betas: of AdamW.
         max_gradient_norm: the network's gradient is scaled down to this norm; 0 leaves it.
+        colors_at: ``points`` asks the field at the surface point of every pixel; ``vertices`` asks it at the vertices
+            and mixes the three colours of the face, as a viewer shows a mesh with vertex colours. The texture then
+            makes up for what that mixing blurs.
         supersample: samples per pixel along each axis; the colours are averaged over them.
         background: grey value where no surface is hit.
         inner_pixels_only: leave out pixels at outlines and on surfaces seen at a grazing angle: their colour is a
             mixture.
         pixels_per_step: random pixels in each step; 0 takes all of them in every step.
-        pool_pixels: pixels that ``pool_steps`` steps draw from, so that what is known of the surface points has to be
-            computed for so many only; 0 takes all pixels.
-        pool_steps: steps after which another pool is drawn.
         held_out: share of the image blocks that is not learned from but tells whether the texture improves; with it
             the best texture met is returned, never one that is worse than the start. 0 returns the last.
         check_every: steps between two looks at the held-out blocks.
@@ -45,12 +45,11 @@ class TextureConfig:
     schedule_floor: float = 0.05
     betas: tuple[float, float] = (0.9, 0.95)
     max_gradient_norm: float = 0.0
+    colors_at: Literal["points", "vertices"] = "points"
     supersample: int = 1
     background: float = 1.0
     inner_pixels_only: bool = False
     pixels_per_step: int = 0
-    pool_pixels: int = 0
-    pool_steps: int = 40
     held_out: float = 0.0
     check_every: int = 5
 
@@ -92,17 +91,17 @@ PAPER = TextureConfig(
 """As :data:`RELEASE` with the paper's squared loss (equation 4)."""
 
 FIT = TextureConfig(
-    loss="l1",
+    loss="l2",
     planes_lr=0.01,
     planes_weight_decay=0.0,
     color_mlp_lr=2e-3,
     color_mlp_weight_decay=0.0,
+    colors_at="vertices",
     inner_pixels_only=True,
     pixels_per_step=1 << 15,
-    pool_pixels=1 << 18,
     held_out=0.06,
 )
-"""For the preset ``fit``: a small residual on colours that are nearly right; few pixels a step, the best is kept."""
+"""For the preset ``fit``: a residual on colours that are nearly right; few pixels a step, the best is kept."""
 
 TEXTURE_CONFIGS = {"release": RELEASE, "paper": PAPER, "fit": FIT}
 """The settings by name."""

@@ -17,11 +17,12 @@ from gtr_core.stages import texture
 from gtr_core.stages.surface_samples import sample_surface
 from gtr_core.stages.texture import refine_texture
 from gtr_core.stages.texture_config import FIT, PAPER, RELEASE, TEXTURE_CONFIGS
+from gtr_core.stages.texture_pixels import PixelSource, TexturedSurface
 from gtr_core.stages.texture_state import TextureOptimizer
 from gtr_core.views import Views
 
 CHANNELS = 6
-SMALL_FIT = replace(FIT, pixels_per_step=512, pool_pixels=3000, held_out=0.2)
+SMALL_FIT = replace(FIT, pixels_per_step=512, held_out=0.2)
 CONFIGS = {**TEXTURE_CONFIGS, "fit": SMALL_FIT}
 
 
@@ -91,6 +92,7 @@ def test_paper_loss_reproduces_a_straightforward_loop(scene):
     refined, _, log = refine_texture(field, mesh, views, config, steps=3)
 
     samples = sample_surface(mesh, views, config)
+    points = samples.points(torch.arange(len(samples)))
     planes = field.planes.clone().requires_grad_()
     mlp = ColorMlp(3 * CHANNELS, 16)
     mlp.load_state_dict(field.color_mlp.state_dict())
@@ -110,7 +112,9 @@ def test_paper_loss_reproduces_a_straightforward_loop(scene):
         for group in adam.param_groups[:2]:
             group["lr"] = rate
         image = torch.ones_like(target)
-        image[hits] = torch.sigmoid(mlp(sample_planes(planes, samples.points[:, 0]))) * 1.002 - 0.001
+        image[hits] = (
+            torch.sigmoid(mlp(sample_planes(planes, samples.points(torch.arange(len(samples)))))) * 1.002 - 0.001
+        )
         loss = (image - target).square().mean()
         adam.zero_grad()
         loss.backward()
@@ -143,7 +147,7 @@ def test_untouched_texels_fade_by_weight_decay_alone_or_not_at_all(scene):
 @pytest.mark.parametrize("preset", CONFIGS)
 def test_going_on_later_equals_going_on(scene, preset):
     mesh, views = scene
-    config = replace(CONFIGS[preset], pool_steps=4)
+    config = CONFIGS[preset]
     field = make_field()
     whole, state, log = refine_texture(field, mesh, views, config, steps=10, seed=5)
     part, first, first_log = refine_texture(field, mesh, views, config, steps=5, seed=5)
@@ -182,16 +186,19 @@ def test_held_out_blocks_are_not_learned_from(scene):
     mesh, views = scene
     samples = sample_surface(mesh, views, SMALL_FIT, seed=4)
     assert 0.05 < samples.held_out.float().mean() < 0.5
-    source = texture._PixelSource(make_field(), samples, replace(SMALL_FIT, pool_pixels=0, pixels_per_step=0), 4)
-    assert len(source.draw(0).points) == int((~samples.held_out).sum())
+    for count in (0, 512):
+        source = PixelSource(samples, replace(SMALL_FIT, pixels_per_step=count), 4)
+        drawn = torch.cat([source.draw(step).chosen for step in range(20)])
+        assert not samples.held_out[drawn].any()
+        assert drawn.unique().numel() > 0.8 * int((~samples.held_out).sum())
 
 
 def test_inner_pixels_leave_out_outlines_and_grazing_surfaces(scene):
     mesh, views = scene
     inner = sample_surface(mesh, views, SMALL_FIT)
     every = sample_surface(mesh, views, replace(SMALL_FIT, inner_pixels_only=False))
-    assert 0.6 < len(inner.points) / len(every.points) < 0.95
-    normal = torch.nn.functional.normalize(inner.points[:, 0], dim=-1)
+    assert 0.6 < len(inner) / len(every) < 0.95
+    normal = torch.nn.functional.normalize(inner.points(torch.arange(len(inner))), dim=-1)
     nearest = torch.nn.functional.normalize(views.cameras.positions, dim=-1)
     assert (normal @ nearest.T).max(1).values.min() > 0.3
 
@@ -203,8 +210,8 @@ def test_supersampled_pixels_are_means_with_white_where_nothing_is_hit(scene):
     samples = sample_surface(mesh, views, config)
     with torch.no_grad():
         picture = render_mesh(mesh, views.cameras, field=field, supersample=3)
-    batch = texture._batch(field, samples, torch.arange(len(samples.points)), samples.num_pixels, 0.0)
-    colors = texture._pixel_colors(field, field.planes, field.color_mlp, batch, 1.0)
+    surface = TexturedSurface(field, samples, config)
+    colors = surface.pixel_colors(field.planes, field.color_mlp, torch.arange(len(samples)))
     assert torch.allclose(colors, picture.rgb[picture.mask > 0], atol=2e-3)
     loss = refine_texture(field, mesh, views, config, steps=1)[2].losses[0]
     assert loss == pytest.approx(float((picture.rgb - views.composite()).abs().mean()), rel=1e-3)
@@ -214,7 +221,7 @@ def test_pixels_in_parts_equal_pixels_at_once(scene, monkeypatch):
     mesh, views = scene
     results = []
     for size in (1 << 14, 777):
-        monkeypatch.setattr(texture, "_PIXELS_AT_ONCE", size)
+        monkeypatch.setattr(texture, "PIXELS_AT_ONCE", size)
         results.append(refine_texture(make_field(), mesh, views, replace(RELEASE, supersample=1), steps=2)[2].losses)
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
@@ -281,3 +288,33 @@ def test_state_survives_a_round_trip_through_plain_tensors():
     optimizer = TextureOptimizer(field.planes, field.color_mlp, RELEASE)
     assert optimizer.tensors().keys() == {"planes"} | {f"color_mlp.{n}" for n, _ in field.color_mlp.named_parameters()}
     assert all(value.is_leaf and not value.requires_grad for value in optimizer.tensors().values())
+
+
+@pytest.mark.parametrize("kind", [TriplaneField, Residual])
+def test_colours_at_vertices_are_those_of_the_mesh_with_vertex_colours(scene, kind):
+    mesh, views = scene
+    field = make_field(kind)
+    config = replace(PAPER, colors_at="vertices")
+    surface = TexturedSurface(field, sample_surface(mesh, views, config), config)
+    with torch.no_grad():
+        shown = mesh.with_colors(field.color(mesh.vertices).clamp(0, 1))
+        picture = render_mesh(shown, views.cameras, supersample=config.supersample)
+        colors = surface.pixel_colors(field.planes, field.color_mlp, torch.arange(len(surface.samples)))
+    assert torch.allclose(colors.clamp(0, 1), picture.rgb[picture.mask > 0], atol=5e-3)
+    assert torch.allclose(surface.vertex_colors(field.planes, field.color_mlp), shown.colors, atol=1e-6)
+
+
+def test_refining_at_vertices_improves_the_picture_of_the_mesh_from_other_sides(scene):
+    mesh, views = scene
+    cameras = camera_set("sphere14", height=48, width=48)
+    truth = render_mesh(mesh, cameras).rgb
+
+    def error(field):
+        with torch.no_grad():
+            return float(
+                (render_mesh(mesh.with_colors(field.color(mesh.vertices)), cameras).rgb - truth).square().mean()
+            )
+
+    field = make_field(Residual)
+    refined = refine_texture(field, mesh, views, SMALL_FIT, steps=40)[0]
+    assert error(refined) < 0.7 * error(field)
