@@ -39,7 +39,7 @@ def _before_file(_path: object, _second: object = None) -> None:
 
 @persistent
 def _before_undo_or_save(_path: object, _second: object = None) -> None:
-    session.hide_capture()
+    session.capturing.hide()
 
 
 @persistent

@@ -55,7 +55,7 @@ class Mailbox:
             return
         self._next_look = now + LOOK_SECONDS
         self.follow_settings()
-        if idle and self._looks:
+        if idle:
             self.runner().check_server()
 
     def follow_settings(self) -> None:

@@ -132,6 +132,7 @@ class Session(Status):
 
     def _submit(self, run: Run) -> None:
         runner = self.mailbox.runner()
+        self.mailbox.follow_settings()
         if run.kind == "reconstruct":
             assert run.options is not None
             run.handle = runner.submit_reconstruct(list(run.views), run.options, run.refine)

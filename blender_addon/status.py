@@ -43,10 +43,10 @@ class Status:
             return State.INCOMPATIBLE
         if self.error is not None:
             return State.FAILED
-        if line.state in ("starting", "lost"):
+        if self.message:
+            return State.DONE
+        if line.state in ("starting", "lost", "ready"):
             return State(line.state)
-        if line.state == "ready":
-            return State.DONE if self.message else State.READY
         return State.OFF
 
     def _state_of_run(self, run: Run) -> State:

@@ -119,8 +119,10 @@ def test_exported_file_is_whole(facts: dict[str, Any], folder: Path) -> None:
 
     (path,) = (folder / "out").glob("*.glb")
     mesh = trimesh.load_mesh(path)
-    assert len(mesh.vertices) > 100
-    assert np.ptp(mesh.vertices, axis=0) == pytest.approx([1.5, 1.5, 1.5], rel=0.03)
+    # The file is Y up: (x, z, -y) of the scene.
+    (x0, y0, z0), (x1, y1, z1) = facts["export_bounds"]
+    assert mesh.bounds == pytest.approx(np.array([[x0, z0, -y1], [x1, z1, -y0]]), abs=1e-5)
+    assert len(mesh.vertices) == facts["recolour_vertices"][0]
 
 
 def test_killed_server_costs_nothing_but_a_click(facts: dict[str, Any]) -> None:

@@ -134,6 +134,7 @@ def texture(facts, session, out):
     bpy.context.scene.gtr.export_folder = str(out)
     facts["export"] = sorted(bpy.ops.gtr.export())
     facts["exported"] = list(session.exported)
+    facts["export_bounds"] = bounds(result)
     return source
 
 

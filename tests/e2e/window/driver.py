@@ -108,6 +108,7 @@ class Driver:
     def find(self, name: str, found: list[tuple[int, int]], near: str = "") -> Steps:
         """Look all over the sidebar until the button under the mouse is the wanted one."""
         region = self.region("UI")
+        wanted = f"]{name}" if name.startswith(".") else f"bpy.ops.{name}("
         seen: list[str] = []
         rows = list(range(region.y + region.height - 4, region.y + 4, -SWEEP_PIXELS))
         points = [(region.x + int(region.width * part), y) for part in SWEEP_COLUMNS for y in rows]
@@ -117,7 +118,7 @@ class Driver:
             self.move(*point)
             yield None
             under = self._under_mouse()
-            if name in under:
+            if wanted in under:
                 found.append(point)
                 self._places[name] = point
                 return

@@ -103,7 +103,7 @@ def _texture(driver: Driver) -> Steps:
     driver.check(stopped != base, "refining changed nothing")
     bpy.context.scene.gtr.steps = 5
     yield from driver.press("gtr.refine")
-    yield lambda: session().kind == "refine"
+    yield lambda: session().kind == "refine" or digest() != stopped
     yield from driver.picture("5_refining")
     yield lambda: not session().busy
     driver.check(session().error is None, f"{session().error}")
