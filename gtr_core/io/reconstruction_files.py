@@ -48,6 +48,7 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
         **_prefixed("field", field_tensors),
         **_prefixed("refinement", {} if refinement is None else dict(refinement.tensors)),
     }
+    tensors, twins = _without_twins(tensors)
     data = save(tensors)
     document = {
         "format": FORMAT,
@@ -57,6 +58,7 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
         "size": [views.cameras.height, views.cameras.width],
         "field": {"kind": kind, **field_config},
         "refinement": None if refinement is None else _refinement_numbers(refinement),
+        "twins": twins,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     write_atomic(folder / TENSORS_FILE, data)
@@ -87,7 +89,9 @@ def load_reconstruction(folder: Path, *, device: str = "cpu") -> Reconstruction:
     if hashlib.sha256(data).hexdigest() != document.get("sha256"):
         raise _bad(f"{TENSORS_FILE} in {folder} is damaged.")
     try:
-        return _decode(document, load(data), device)
+        tensors = load(data)
+        tensors |= {name: tensors[twin] for name, twin in document["twins"].items()}
+        return _decode(document, tensors, device)
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise _bad(f"The reconstruction in {folder} is incomplete ({error}).") from error
 
@@ -116,6 +120,26 @@ def _decode(document: dict[str, Any], tensors: dict[str, Tensor], device: str) -
         tuple(str(note) for note in document["notes"]),
         refinement,
     )
+
+
+def _without_twins(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors that differ from each other, and for each other one the name of its twin.
+
+    The field of ``fit`` keeps the pictures and depths of the views, which would be a sixth of the file.
+    """
+    kept: dict[str, Tensor] = {}
+    twins: dict[str, str] = {}
+    for name, value in tensors.items():
+        twin = next((other for other, tensor in kept.items() if _same(tensor, value)), None)
+        if twin is None:
+            kept[name] = value
+        else:
+            twins[name] = twin
+    return kept, twins
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
 
 
 def _encode_field(field: Field) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
