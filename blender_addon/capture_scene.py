@@ -69,7 +69,7 @@ class CaptureScene:
         """
         scene = bpy.data.scenes[self.name]
         compat.write_png(scene.render.image_settings)
-        scene.cycles.samples = self._settings.samples
+        scene.cycles.samples = self._settings.samples_per_pixel
         scene.cycles.filter_width = 1.0
         self._render(scene, pose, path)
 

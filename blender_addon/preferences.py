@@ -62,7 +62,7 @@ class GTR_preferences(AddonPreferences):
         name="Replace Old Result", description="Hide the former result of the same source", default=False
     )
     engine: EnumProperty(name="Engine", description="What renders the views", items=ENGINES, default="AUTO")
-    samples: IntProperty(name="Samples", description="Cycles samples per pixel of a view", default=4, min=1, max=256)
+    samples: IntProperty(name="Samples", description="Cycles samples per pixel of a view", default=8, min=1, max=256)
     size: IntProperty(name="Size", description="Width and height of a view in pixels", default=512, min=64, max=2048)
 
     def draw(self, _context: bpy.types.Context) -> None:
