@@ -10,7 +10,7 @@ from typing import Any
 from gtr_server.events import EventLog
 from gtr_server.job import Artifact, Job, State
 from gtr_server.problems import Problem, ProblemCode
-from gtr_server.progress_scale import overall
+from gtr_server.progress_scale import overall, scale_of
 from gtr_server.settings import Settings
 from gtr_server.store import MAX_ATTEMPTS, Store
 from gtr_server.wire import Failed, Previewed, Progressed, Run, Succeeded
@@ -48,7 +48,7 @@ class Outcomes:
 
     def progressed(self, job: Job, message: Progressed) -> None:
         """Pass progress on to who waits for it."""
-        share = overall(job.task, message.stage, message.done, message.total)
+        share = overall(scale_of(job), message.stage, message.done, message.total)
         self.events.add(job.id, "progress", stage=message.stage, progress=share, done=message.done, total=message.total)
 
     def previewed(self, job: Job, message: Previewed) -> None:

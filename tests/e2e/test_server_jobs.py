@@ -130,6 +130,20 @@ def test_refinement_stopped_early_keeps_its_colours(client: Client, parent: str)
     assert read_npz(artifact(client, job, "colors.npz"))["colors"].shape == colors.shape
 
 
+def test_rough_shape_is_shown_before_the_long_fit_which_can_be_cancelled(client: Client) -> None:
+    job = client.submit("/jobs", sphere_request(client, depth=False))
+    shown = client.follow(job, lambda event: event["message_code"] == "preview")[-1]
+    assert shown["data"]["kind"] == "mesh"
+    preview = client.get(f"/jobs/{job}/preview")
+    assert (preview.status_code, preview.headers["X-GTR-Preview"]) == (200, "mesh")
+    mesh = read_npz(preview.content)
+    assert set(mesh) == {"vertices", "faces", "colors"}
+    assert np.abs(np.linalg.norm(mesh["vertices"], axis=1) - RADIUS).max() < 0.3
+    client.post(f"/jobs/{job}/cancel")
+    assert client.end(job)["state"] == "cancelled"
+    assert client.get(f"/jobs/{job}/preview").status_code == 204
+
+
 def test_recolour_answers_in_the_order_of_the_points(client: Client, parent: str) -> None:
     client.end(parent)
     points = np.array([[RADIUS, 0, 0], [-RADIUS, 0, 0], [0, RADIUS, 0], [0, 0, RADIUS]], dtype=np.float32)

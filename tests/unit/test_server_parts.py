@@ -1,5 +1,6 @@
 """The small parts of the server, each by itself."""
 
+import ast
 import contextlib
 import json
 import logging
@@ -25,7 +26,7 @@ from gtr_server.job import Task
 from gtr_server.leases import Leases
 from gtr_server.lifetime import Lifetime
 from gtr_server.logs import JsonLines
-from gtr_server.progress_scale import WEIGHTS, overall
+from gtr_server.progress_scale import WEIGHTS, WITH_DEPTH, overall
 from gtr_server.reporter import INTERVAL, Reporter
 from gtr_server.serving import HttpServer, bind
 from gtr_server.settings import Settings
@@ -38,6 +39,20 @@ def test_no_module_of_the_front_loads_torch_or_numpy() -> None:
     code = f"import sys, gtr_server.__main__, {modules}\nprint({{'torch', 'numpy', 'PIL'}} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "set()\n")
+
+
+def test_nothing_that_runs_code_from_data() -> None:
+    forbidden = {"pickle", "dill", "shelve", "marshal", "zipfile", "tarfile", "yaml", "xml"}
+    for path in sorted((ROOT / "gtr_server").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path.name
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in forbidden, path.name
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("eval", "exec", "torch.load", "np.load", "os.system"), path.name
+                assert not any(keyword.arg == "shell" for keyword in node.keywords), path.name
 
 
 # --- time -----------------------------------------------------------------------------------------------------------
@@ -155,15 +170,16 @@ def test_every_message_survives_the_wire(kind: type[Any]) -> None:
     assert json.loads(data)[0] == kind.__name__
 
 
-@pytest.mark.parametrize("task", Task)
-def test_progress_rises_from_nothing_to_all(task: Task) -> None:
-    assert sum(WEIGHTS[task].values()) == 100
-    shares = [overall(task, stage, done, 4) for stage in WEIGHTS[task] for done in range(5)]
+@pytest.mark.parametrize("task", [*Task, WITH_DEPTH])
+def test_progress_rises_from_nothing_to_all(task: str) -> None:
+    scale = WEIGHTS[task]
+    assert sum(scale.values()) == 100
+    shares = [overall(scale, stage, done, 4) for stage in scale for done in range(5)]
     assert None not in shares
     assert shares == sorted(shares)  # type: ignore[type-var]
     assert (shares[0], shares[-1]) == (0, 1)
-    assert overall(task, "unheard of", 1, 2) is None
-    assert overall(task, "load", 0, 0) is not None
+    assert overall(scale, "unheard of", 1, 2) is None
+    assert overall(scale, "load", 0, 0) is not None
 
 
 def test_reconstruction_knows_every_stage_of_the_core() -> None:
