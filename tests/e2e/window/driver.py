@@ -154,6 +154,18 @@ class Driver:
             bpy.ops.screen.screenshot(filepath=str(path))
         yield path.exists
 
+    def pixels(self, name: str) -> list[tuple[int, int, int]]:
+        """Every third pixel of a saved picture in each direction, as sRGB bytes."""
+        image = bpy.data.images.load(str(self.out / f"{name}.png"))
+        width, height = image.size
+        values = list(image.pixels)
+        bpy.data.images.remove(image)
+        return [
+            tuple(round(255 * value) for value in values[4 * (y * width + x) : 4 * (y * width + x) + 3])
+            for y in range(0, height, 3)
+            for x in range(0, width, 3)
+        ]
+
     def drawn(self) -> Steps:
         """Draw the sidebar anew and wait until that has happened."""
         seen: list[bool] = []
