@@ -75,6 +75,9 @@ class MaterialCopies:
 
     def _flatten(self, tree: bpy.types.NodeTree) -> None:
         for node in list(tree.nodes):
+            if node.type == "SHADERTORGB" and not node.mute:
+                _bypass_shader_to_rgb(tree, node)
+        for node in list(tree.nodes):
             if node.mute:
                 continue
             if node.type in _SHADERS:
@@ -115,6 +118,25 @@ def _replace_by_emission(tree: bpy.types.NodeTree, shader: bpy.types.Node) -> No
         result = mix.outputs[0]
     for link in list(shader.outputs[0].links):
         tree.links.new(result, link.to_socket)
+
+
+def _bypass_shader_to_rgb(tree: bpy.types.NodeTree, node: bpy.types.Node) -> None:
+    """Hand on the colour of the shader before it, as if fully lit; Cycles itself would hand on black."""
+    links = node.inputs["Shader"].links
+    if not links or links[0].from_node.type not in _SHADERS:
+        return
+    color = _color_socket(links[0].from_node)
+    if color.is_linked:
+        source = color.links[0].from_socket
+    else:
+        rgb = tree.nodes.new("ShaderNodeRGB")
+        source = rgb.outputs[0]
+        source.default_value = color.default_value
+    opaque = tree.nodes.new("ShaderNodeValue").outputs[0]
+    opaque.default_value = 1.0
+    for output, value in ((node.outputs["Color"], source), (node.outputs["Alpha"], opaque)):
+        for link in list(output.links):
+            tree.links.new(value, link.to_socket)
 
 
 def _with_own_light(

@@ -145,6 +145,7 @@ def _mesh_of(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types
     whole = obj.original.evaluated_get(depsgraph)
     if whole.type == "MESH" and whole.data == obj.data:
         mesh = bpy.data.meshes.new_from_object(whole, preserve_all_data_layers=True, depsgraph=depsgraph)
+        _keep_texture_space(obj.original.data, mesh)
     else:
         # A part that geometry nodes, text or a curve made: no object of the file owns it.
         mesh = obj.data.copy()
@@ -153,6 +154,13 @@ def _mesh_of(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types
         bpy.data.meshes.remove(mesh)
         return None
     return mesh
+
+
+def _keep_texture_space(source: bpy.types.Mesh, mesh: bpy.types.Mesh) -> None:
+    # Generated coordinates count from the mesh before its modifiers, not from the box of what they made.
+    mesh.use_auto_texspace = False
+    mesh.texspace_location = source.texspace_location
+    mesh.texspace_size = source.texspace_size
 
 
 def _points(surface: Surface) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Colours that a capture sees."""
 
+import io
 import math
 import sys
 from pathlib import Path
@@ -89,6 +90,44 @@ def check_group_and_mix_of_shaders():
     mean = image[image[..., 3] == 255][:, :3].mean(axis=0)
     assert np.abs(mean - (137, 0, 225)).max() < 4, mean
     assert {"Inner"} == {g.name for g in bpy.data.node_groups}
+
+
+def check_toon_shader():
+    material, tree, shader = node_material()
+    shader.inputs["Base Color"].default_value = (1, 1, 1, 1)
+    to_rgb, ramp = tree.nodes.new("ShaderNodeShaderToRGB"), tree.nodes.new("ShaderNodeValToRGB")
+    ramp.color_ramp.elements[1].color = BROWN_LINEAR
+    tree.links.new(shader.outputs[0], to_rgb.inputs[0])
+    tree.links.new(to_rgb.outputs["Color"], ramp.inputs[0])
+    output = next(node for node in tree.nodes if node.type == "OUTPUT_MATERIAL")
+    tree.links.new(ramp.outputs["Color"], output.inputs["Surface"])
+    assert colors_seen(painted_ball(material)) == {BROWN}
+
+
+def check_generated_coordinates_ignore_modifiers():
+    material, tree, shader = node_material()
+    coordinates, ramp = tree.nodes.new("ShaderNodeTexCoord"), tree.nodes.new("ShaderNodeValToRGB")
+    separate = tree.nodes.new("ShaderNodeSeparateXYZ")
+    ramp.color_ramp.interpolation = "CONSTANT"
+    ramp.color_ramp.elements[1].position = 0.6
+    tree.links.new(coordinates.outputs["Generated"], separate.inputs[0])
+    tree.links.new(separate.outputs["Z"], ramp.inputs[0])
+    tree.links.new(ramp.outputs["Color"], shader.inputs["Base Color"])
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    cube.data.materials.append(material)
+    cube.modifiers.new("Shrunk", "SUBSURF").levels = 3
+    bpy.context.view_layer.update()
+    shot = take([cube], CaptureSettings(views=4, size=128), 1)
+    image = pixels(shot.views[0])
+    column = image[:, 64]
+    rows = np.nonzero(column[:, 3] == 255)[0]
+    white = np.nonzero((column[:, 0] > 128) & (column[:, 3] == 255))[0]
+    # White begins at z = 0.2 of the cube's own box, although the smoothed surface is smaller than that box.
+    depth = np.load(io.BytesIO(shot.views[0].depth_npy))[white[-1], 64]
+    z = (63.5 - white[-1]) / shot.views[0].K[1][1] * depth * shot.placement.radius / 0.95
+    assert len(white) < len(rows)
+    assert abs(z - 0.2) < 0.03, z
 
 
 def check_faces_without_material():
