@@ -65,7 +65,7 @@ def visible_points(name: str) -> Tensor:
     if not path.exists():
         mesh = true_mesh(name)
         points = sample_surface(mesh, 2 * SAMPLES, seed=1)
-        cameras = _all_around(60)
+        cameras = _all_around(32)
         seen = torch.zeros(len(points), dtype=torch.bool)
         bare = Mesh(mesh.vertices, mesh.faces)
         for k in range(len(cameras)):

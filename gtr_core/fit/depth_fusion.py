@@ -33,10 +33,15 @@ TRUNCATION = 4.0
 THINNEST = 1.5
 """Least thickness of a wall, in cells: between 1 and the square root of 3, so that it has no holes in any direction."""
 _CHUNK = 1 << 16
+_LEAST_COSINE = 0.05
+_LEAST_SHARE = 0.1
+"""A pixel of the four with less than this bilinear weight is no reason to call a point inside."""
+_LEAST_COVERAGE = 0.6
+"""Coverage of a pixel whose centre is on the surface: what is thinner than a pixel is kept."""
 _OPPOSITE = -0.5
 """Cosine below which two planes are the two sides of a wall."""
-_OUTLINE_WEIGHT = 0.05
-"""Weight of a background pixel's distance beside the planes' cos^2."""
+_OUTLINE_WEIGHT = 1.0
+"""Weight of a distance that is not to a plane: these only count among themselves."""
 _UNSEEN = -2.0
 """Mark, in truncations, of a view that is hidden from a point or does not frame it."""
 
@@ -80,9 +85,10 @@ class DepthSurface:
 
     Args:
         cameras: of the images.
-        pixels: (V, H * W, 6) float32: plane normal, plane offset, cosine to the viewing ray, and the distance in
-            pixels to the nearest foreground pixel (0 on the foreground, where the plane holds).
-        blocks: (V, (H - 1) * (W - 1), 3) float32 of every 2 x 2 pixels: smallest and largest depth, outline distance.
+        pixels: (V, H * W, 6) float32: plane normal, plane offset, cosine to the viewing ray (-1 where there is no
+            surface), and coverage: at least :data:`_LEAST_COVERAGE` on the surface, at most 0.5 off it.
+        blocks: (V, (H - 1) * (W - 1), 4) float32 of every 2 x 2 pixels: smallest and largest depth, smallest cosine,
+            and pixels to the outline where all four are background, 0 where some are, -1 where none is.
     """
 
     cameras: Cameras
@@ -96,16 +102,19 @@ class DepthSurface:
         rays = normalize(cameras.positions[:, None, None] - points, dim=-1)
         normal = facing_normals(cameras, depth, normal)
         seen = depth > 0
-        outline = distance_to(seen)
+        to_surface = distance_to(seen)
         offset = (normal * points).sum(-1)
         cosine = (normal * rays).sum(-1).clamp(min=0)
-        pixels = torch.cat([normal, torch.stack([offset, cosine, outline], dim=-1)], dim=-1)
-        unknown = (mask > 0.5) & (outline > 1.5)
-        known = torch.where(seen, depth, torch.full_like(depth, torch.inf)).masked_fill(unknown, 0)
-        nearest, farthest = _over_blocks(known, torch.minimum), _over_blocks(depth, torch.maximum)
-        blocks = torch.stack([nearest, farthest, _over_blocks(outline, torch.minimum)], dim=-1)
-        blocks[..., 2].masked_fill_(_over_blocks(unknown, torch.logical_or), 0)
-        return cls(cameras, pixels.flatten(1, 2), blocks.flatten(1, 2))
+        coverage = torch.where(seen, mask.clamp(min=_LEAST_COVERAGE), mask.clamp(max=0.5))
+        pixels = [*normal.unbind(-1), offset, torch.where(seen, cosine, -1.0), coverage]
+        unknown = (mask > 0.5) & (to_surface > 1.5)
+        nearest = _over_blocks(torch.where(seen, depth, torch.inf).masked_fill(unknown, 0), torch.minimum)
+        steepest = _over_blocks(torch.where(seen, cosine.clamp(min=_LEAST_COSINE), 1.0), torch.minimum)
+        outline = _over_blocks((to_surface - 0.5).clamp(min=0), torch.minimum)
+        full = _over_blocks(seen, torch.logical_and) | _over_blocks(unknown, torch.logical_or)
+        outline.masked_fill_(full, -1)
+        blocks = [nearest, _over_blocks(depth, torch.maximum), steepest, outline]
+        return cls(cameras, *(torch.stack(parts, dim=-1).flatten(1, 2) for parts in (pixels, blocks)))
 
     def distance(self, spacing: float) -> Distance:
         """The fused distance for grids of this spacing (world units): (N, 3) points -> (N,)."""
@@ -130,17 +139,23 @@ class DepthSurface:
         z = projected[:, 2]
         square = PixelSquare.at(projected, self.cameras.height, self.cameras.width)
         block = square.row * (self.cameras.width - 1) + square.column
-        nearest, farthest, outline = self.blocks[view].index_select(0, block).unbind(-1)
+        nearest, farthest, cosine, outline = self.blocks[view].index_select(0, block).unbind(-1)
+        # The way along the ray is 1 / cosine times as long as the way to the plane.
+        reach = truncation / cosine
         pixel_size = z / self.cameras.intrinsics[view, 0]
-        hidden = ~square.framed | (z > farthest + truncation)
-        empty = outline > 0
-        distance = torch.where(hidden, _UNSEEN * truncation, nearest - z)
-        distance = torch.where(empty & square.framed, outline * pixel_size, distance).clamp(max=truncation)
-        weight = torch.full_like(distance, _OUTLINE_WEIGHT)
-        close = (~hidden & ~empty & (z > nearest - truncation)).nonzero().squeeze(-1)
-        normal = torch.zeros_like(points)
+        told = torch.where(z > farthest + reach, _UNSEEN * truncation, nearest - z)
+        told = torch.where(outline > 0, outline * pixel_size, told).clamp(max=truncation)
+        distance = torch.where(square.framed, told, _UNSEEN * truncation)
+        weight, normal = torch.zeros_like(distance), torch.zeros_like(points)
+        between = (z > nearest - reach) & (z < farthest + reach)
+        close = (square.framed & (outline <= 0) & (between | (outline == 0))).nonzero().squeeze(-1)
         planes = self._planes(view, points[close], square.select(close), pixel_size[close], truncation)
         distance[close], weight[close], normal[close] = planes
+        # Far along the ray a plane still tells on which side a point lies, but no more how far the surface is.
+        ahead = close[nearest[close] - z[close] > truncation]
+        beyond = distance[ahead] > truncation / 4
+        distance[ahead] = torch.where(beyond, truncation, distance[ahead])
+        weight[ahead] = 0
         return distance, weight, normal
 
     def _planes(
@@ -148,20 +163,27 @@ class DepthSurface:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Distance (N,) of points (N, 3) to the planes of their four pixels, cos^2 (N,) and one normal (N, 3).
 
-        Bilinear where the four agree; else the most inside, so that nothing is lost beside an edge.
+        Bilinear where the four agree; else the most inside, so that nothing is lost beside an edge. Where the pixels
+        are less than half covered, the distance to the outline, with weight 0.
         """
-        pixels = square.gather(self.pixels[view], self.cameras.width)
-        distance = (pixels[..., :3] @ points[:, :, None]).squeeze(-1) - pixels[..., 3]
-        cosine, outline = pixels[..., 4], pixels[..., 5]
-        distance = torch.where(outline > 0, outline * pixel_size[:, None], distance)
-        lowest, which = distance.min(-1)
-        agree = distance.amax(-1) - lowest < truncation / 4
-        shares = square.shares
-        cosine = torch.where(agree, (shares * cosine).sum(-1), cosine.gather(1, which[:, None]).squeeze(1))
-        distance = torch.where(agree, (shares * distance).sum(-1), lowest)
+        pixels, shares = square.gather(self.pixels[view], self.cameras.width), square.shares
+        cosine = pixels[..., 4]
+        solid = cosine >= 0
+        coverage = (shares * pixels[..., 5]).sum(-1)
+        planes = (pixels[..., :3] @ points[:, :, None]).squeeze(-1) - pixels[..., 3]
+        lowest, which = torch.where(solid & (shares > _LEAST_SHARE), planes, torch.inf).min(-1)
+        highest = torch.where(solid, planes, -torch.inf).amax(-1)
+        agree = highest - torch.where(solid, planes, torch.inf).amin(-1) < truncation / 4
+        shares = shares * solid
+        total = shares.sum(-1).clamp(min=1e-6)
+        distance = torch.where(agree, (shares * planes).sum(-1) / total, lowest).clamp(-truncation, truncation)
         pixel = torch.where(agree, shares.argmax(-1), which)
-        normal = pixels[torch.arange(len(pixel), device=pixel.device), pixel, :3]
-        return distance.clamp(-truncation, truncation), cosine.square() + 1e-3, normal
+        row = torch.arange(len(pixel), device=pixel.device)
+        weight = cosine[row, pixel].clamp(min=0).square() + 1e-3
+        past = coverage < 0.5
+        distance = torch.where(past, (0.5 - coverage) * pixel_size, distance)
+        normal = pixels[row, pixel, :3] * ~past[:, None]
+        return distance, weight.masked_fill(past, 0), normal
 
 
 def combine(distances: Tensor, weights: Tensor, normals: Tensor, truncation: float) -> Tensor:
@@ -173,7 +195,7 @@ def combine(distances: Tensor, weights: Tensor, normals: Tensor, truncation: flo
 
     Args:
         distances: (V, N), below -truncation where a view knows nothing.
-        weights: (V, N).
+        weights: (V, N), 0 where the distance is not to a plane but to an outline or along the ray.
         normals: (V, N, 3) of the planes that the distances are to, 0 where there is none.
         truncation: cut-off of the distances, world units.
 
@@ -181,20 +203,36 @@ def combine(distances: Tensor, weights: Tensor, normals: Tensor, truncation: flo
         (N,).
     """
     knows = distances >= -truncation
-    size = torch.where(knows, distances.abs(), torch.full_like(distances, 2 * truncation))
-    smallest, which = size.min(0)
-    reference = normals.gather(0, which[None, :, None].expand(1, -1, 3))
-    opposite = knows & ((normals * reference).sum(-1) < _OPPOSITE)
-    near = knows & ~opposite & (size <= smallest + truncation / 4)
-    share = weights * near
-    mean = (share * distances).sum(0) / share.sum(0).clamp(min=1e-12)
+    is_plane = weights > 0
+    size = torch.where(knows, distances.abs() + ~is_plane * truncation, 3 * truncation)
     thinnest = THINNEST / TRUNCATION * truncation
+    # Off a sheet its two sides are equally far; the one that sees the point decides.
+    which = torch.where(distances > 0, size - thinnest / 8, size).argmin(0)[None]
+    smallest = size.gather(0, which).squeeze(0)
+    reference = normals.gather(0, which[..., None].expand(1, -1, 3))
+    opposite = is_plane & ((normals * reference).sum(-1) < _OPPOSITE)
+    near = knows & ~opposite & (size <= smallest + truncation / 4)
+    share = torch.where(is_plane, weights, _OUTLINE_WEIGHT) * near
+    mean = (share * distances).sum(0) / share.sum(0).clamp(min=1e-12)
     behind = torch.where(opposite & (distances < thinnest / 8 - mean), distances, -torch.inf).amax(0)
     thickness = (-mean - behind).clamp(min=0)
-    mean = mean - (thinnest - thickness).clamp(min=0) / 2
-    sees_through = torch.where(knows, distances, -torch.inf).amax(0) > truncation / 4
-    mean = torch.where(sees_through & (mean <= 0), smallest.clamp(min=1e-3 * truncation), mean)
+    # A view along a sheet sees through the thickness that the sheet is given, so that comes last.
+    thickened = mean - (thinnest - thickness).clamp(min=0) / 2
+    past = torch.minimum(mean.abs(), _least_positive(distances))
+    mean = torch.where(_seen_through(distances, is_plane, mean, truncation), past, thickened)
     return torch.where(knows.any(0), mean, -truncation)
+
+
+def _seen_through(distances: Tensor, is_plane: Tensor, mean: Tensor, truncation: float) -> Tensor:
+    """Points (N,) inside by the mean that a view sees clearly past, or at all when they lie deep."""
+    clearly = distances.amax(0) > truncation / 4
+    past_outline = torch.where(is_plane, -torch.inf, distances).amax(0) > truncation / 32
+    return (mean <= 0) & (clearly | past_outline)
+
+
+def _least_positive(distances: Tensor) -> Tensor:
+    """Smallest distance > 0 of the views (V, N): (N,); inf where there is none."""
+    return torch.where(distances > 0, distances, torch.inf).amin(0)
 
 
 def _over_blocks(image: Tensor, combine_two: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
