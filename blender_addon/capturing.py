@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import bpy
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from .run import Run
     from .view_source import CapturedViews
 
+LOOK_SECONDS = 1.0
+"""Every object of the scene is asked when the views are compared with it, so not at every movement of the mouse."""
+
 
 class Capturing:
     """Takes views for runs; what was taken is used again while it is fresh."""
@@ -22,6 +26,7 @@ class Capturing:
         self.is_stale = False
         self._capture: Capture | None = None
         self._may_be_stale = False
+        self._next_look = 0.0
 
     @property
     def active(self) -> bool:
@@ -89,10 +94,13 @@ class Capturing:
         """Blender updated something: the views may have to be looked at again."""
         if self._capture is None and self.taken is not None:
             self._may_be_stale = True
-            self.is_stale = self.is_stale or stale.looks_changed(depsgraph)
+            self.is_stale = self.is_stale or stale.looks_changed(
+                depsgraph, self.taken.placement.source_names, self.taken.materials
+            )
 
     def look_again(self) -> None:
         """Compare what was taken with the scene, after something has changed."""
-        if self._may_be_stale and self.taken is not None:
-            self._may_be_stale = False
+        now = time.monotonic()
+        if self._may_be_stale and self.taken is not None and now >= self._next_look:
+            self._may_be_stale, self._next_look = False, now + LOOK_SECONDS
             self.is_stale = self.is_stale or self.taken.signature != view_source.signature_of(self.taken.names)

@@ -20,11 +20,6 @@ DEVICES = (
     ("cuda:1", "CUDA 1", "The second NVIDIA card"),
     ("mps", "Apple GPU", "The graphics unit of an Apple processor"),
 )
-ENGINES = (
-    ("AUTO", "Automatic", "Workbench for vertex colours, Cycles for everything else"),
-    ("CYCLES", "Cycles", "Exact colours of any material"),
-    ("WORKBENCH", "Workbench", "Quick; vertex colours and image textures only"),
-)
 
 
 class GTR_preferences(AddonPreferences):
@@ -61,34 +56,35 @@ class GTR_preferences(AddonPreferences):
     replace: BoolProperty(
         name="Replace Old Result", description="Hide the former result of the same source", default=False
     )
-    engine: EnumProperty(name="Engine", description="What renders the views", items=ENGINES, default="AUTO")
-    samples: IntProperty(name="Samples", description="Cycles samples per pixel of a view", default=8, min=1, max=256)
+    samples: IntProperty(
+        name="Samples",
+        description="Cycles samples per pixel of a view; 0 = as many as the colours need",
+        default=0,
+        min=0,
+        max=1024,
+    )
     size: IntProperty(name="Size", description="Width and height of a view in pixels", default=512, min=64, max=2048)
 
     def draw(self, _context: bpy.types.Context) -> None:
-        """Three columns of settings: server, results, capture."""
+        """Three groups of settings: server, results, capture."""
         from .panels.widgets import draw_error, draw_missing_packages
 
         layout = self.layout
         layout.use_property_split = True
         draw_missing_packages(layout)
         draw_error(layout)
-        column = layout.column(heading="Server")
-        column.prop(self, "server_mode")
-        if self.server_mode == "ATTACHED":
-            column.prop(self, "server_url")
-            column.prop(self, "state_file")
-        else:
-            column.prop(self, "server_python")
-            column.prop(self, "device")
-            column.prop(self, "port")
-            column.prop(self, "stop_with_blender")
-        column = layout.column(heading="Results")
-        for name in ("collection_name", "show_colors", "unlit", "replace"):
-            column.prop(self, name)
-        column = layout.column(heading="Capture")
-        for name in ("engine", "samples", "size"):
-            column.prop(self, name)
+        managed = ("server_python", "device", "port", "stop_with_blender")
+        attached = ("server_url", "state_file")
+        server = attached if self.server_mode == "ATTACHED" else managed
+        self._draw_group("Server", ("server_mode", *server))
+        self._draw_group("Results", ("collection_name", "show_colors", "unlit", "replace"))
+        self._draw_group("Capture", ("samples", "size"))
+
+    def _draw_group(self, title: str, names: "tuple[str, ...]") -> None:
+        box = self.layout.box()
+        box.label(text=title)
+        for name in names:
+            box.prop(self, name)
 
 
 def get_preferences(context: "bpy.types.Context | None" = None) -> GTR_preferences:

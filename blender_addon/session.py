@@ -270,8 +270,7 @@ class Session(Status):
     def scene_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Blender updated something."""
         stale.notice(depsgraph)
-        if self.run is None:
-            self.capturing.scene_changed(depsgraph)
+        self.capturing.scene_changed(depsgraph)
 
     def file_closes(self) -> None:
         """Another file is about to be opened: the run ends, its capture leaves no trace."""

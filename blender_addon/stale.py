@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 
 import bpy
 
@@ -10,7 +11,7 @@ from . import result_objects
 from .packages import numpy
 
 _shapes: dict[str, bool] = {}
-_LOOKS = ("MATERIAL", "NODETREE", "IMAGE", "TEXTURE", "LIGHT", "WORLD")
+_LOOKS = ("OBJECT", "MATERIAL", "IMAGE", "TEXTURE")
 
 
 def is_edited(obj: bpy.types.Object) -> bool:
@@ -41,6 +42,18 @@ def notice(depsgraph: bpy.types.Depsgraph) -> None:
         _shapes.clear()
 
 
-def looks_changed(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether an update touched materials, textures or lights, which no signature of shapes would show."""
-    return any(depsgraph.id_type_updated(kind) for kind in _LOOKS)
+def looks_changed(depsgraph: bpy.types.Depsgraph, objects: Collection[str], materials: Collection[str]) -> bool:
+    """Whether an update gave one of these objects another shape or one of these materials another look.
+
+    A signature of bounds and vertex counts does not see that. Any image or texture counts: a material may use it.
+    """
+    kinds = [kind for kind in _LOOKS if depsgraph.id_type_updated(kind)]
+    return bool(kinds) and any(_concerns(update, objects, materials) for update in depsgraph.updates)
+
+
+def _concerns(update: bpy.types.DepsgraphUpdate, objects: Collection[str], materials: Collection[str]) -> bool:
+    if isinstance(update.id, bpy.types.Object):
+        return update.is_updated_geometry and update.id.name in objects
+    if isinstance(update.id, bpy.types.Material):
+        return update.id.name in materials
+    return isinstance(update.id, (bpy.types.Image, bpy.types.Texture))

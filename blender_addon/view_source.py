@@ -30,9 +30,15 @@ class CapturedViews:
     signature: str
     views: tuple[CapturedView, ...]
     placement: Placement
+    materials: frozenset[str]
 
     def fits(self, run: Run) -> bool:
-        """Whether a run can use them: same objects, same settings, nothing has changed shape or place."""
+        """Whether a run can use them: same objects, same settings, nothing has changed shape or place.
+
+        Pictures with the scene's own lights are taken anew each time: nothing tells whether a light has changed.
+        """
+        if self.settings.colors == "RENDERED":
+            return False
         return self.names == run.source_names and self.signature == signature_of(run.source_names)
 
     def placed(self, mode: str) -> Placement:
@@ -91,6 +97,7 @@ def taken(run: Run, capture: Capture) -> CapturedViews:
         signature_of(run.source_names),
         tuple(capture.views),
         capture.placement,
+        _materials(capture.placement.source_names),
     )
 
 
@@ -104,6 +111,11 @@ def signature_of(names: Sequence[str]) -> str:
             return capture_signature(context, _objects(context, names), settings)
         except SceneFault:
             return ""
+
+
+def _materials(names: Sequence[str]) -> frozenset[str]:
+    objects = [bpy.data.objects[name] for name in names if name in bpy.data.objects]
+    return frozenset(slot.material.name for obj in objects for slot in obj.material_slots if slot.material)
 
 
 def preview_cameras(context: bpy.types.Context) -> tuple[Sequence[Camera], Sequence[float], float]:

@@ -50,11 +50,11 @@ class GTR_PT_texture(GtrPanel, bpy.types.Panel):
             reason = "You painted here. Replace it?" if session.held_by_paint else "Leave Edit Mode to apply colours."
             draw_text(box, reason, icon="INFO")
             box.operator("gtr.apply_now", text="Apply Now")
-        row = column.row()
+        row = layout.row()
         row.enabled = result_objects.can_compare(active)
         row.prop(context.window_manager.gtr, "compare")
         if stale.is_edited(active):
-            column.operator("gtr.recolour", text="Recolour Edited Mesh", icon="MOD_VERTEX_WEIGHT")
+            layout.operator("gtr.recolour", text="Recolour Edited Mesh", icon="MOD_VERTEX_WEIGHT")
 
 
 CLASSES = (GTR_PT_texture,)

@@ -12,14 +12,15 @@ from ..session import session
 HAS_PROGRESS = "progress" in bpy.types.UILayout.bl_rna.functions
 """``layout.progress`` exists from Blender 4.0; asking ``hasattr`` is answered wrongly by every version."""
 
-MARGIN = 52
-"""Pixels that frame, box and icon take of a region's width at scale 1."""
+MARGIN, ICON = 62, 22
+"""Pixels that tabs, frame and box take of a region's width at scale 1, and what an icon takes beside them."""
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """Draw ``text`` over as many lines as the region needs; the icon stands before the first."""
     scale = bpy.context.preferences.system.ui_scale
-    width = (bpy.context.region.width if bpy.context.region else 300) - MARGIN * scale
+    margin = MARGIN if icon == "NONE" else MARGIN + ICON
+    width = (bpy.context.region.width if bpy.context.region else 300) - margin * scale
     blf.size(0, bpy.context.preferences.ui_styles[0].widget.points * scale)
     column = layout.column(align=True)
     column.scale_y = 0.85

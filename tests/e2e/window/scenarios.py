@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import addon_utils
 import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -184,6 +185,23 @@ def panels(driver: Driver) -> Steps:
     missing, packages.missing = packages.missing, lambda: ["numpy"]
     yield from driver.picture("missing_packages")
     packages.missing = missing
+    yield from _preferences(driver)
+
+
+def _preferences(driver: Driver) -> Steps:
+    area = driver.area
+    addon = next(module for module in addon_utils.modules() if module.__name__ == "gtr")
+    addon_utils.module_bl_info(addon)["show_expanded"] = True
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "GTR"
+    area.type = "PREFERENCES"
+    yield None
+    path = driver.out / "preferences.png"
+    with bpy.context.temp_override(window=driver.window, screen=driver.window.screen, area=area):
+        bpy.ops.screen.screenshot(filepath=str(path))
+    yield path.exists
+    area.type = "VIEW_3D"
+    yield lambda: bool(driver.area)
 
 
 def _image_panels(driver: Driver) -> Steps:
