@@ -21,6 +21,8 @@ from gtr_core.views import Views
 TILE = 224
 """Side of one picture in pixels."""
 COLUMNS = 6
+BACKDROP = 0.9
+"""Grey value behind the object, so that a white one is seen."""
 _GAP, _MARGIN, _LABEL = 8, 16, 26
 _ZOOM = 4
 """Enlargement of the tiles that compare the texture before and after."""
@@ -42,7 +44,7 @@ def draw_result(views: Views, mesh: Mesh, before: Mesh | None = None, *, caption
         An RGB picture, ``COLUMNS`` tiles wide.
     """
     cameras = novel_cameras(mesh)
-    after = render_mesh(mesh, cameras, supersample=2)
+    after = render_mesh(mesh, cameras, background=BACKDROP, supersample=2)
     rows = [
         (_inputs_title(views), input_tiles(views)),
         ("New views of the mesh", list(after.rgb)),
@@ -66,16 +68,16 @@ def novel_cameras(mesh: Mesh) -> Cameras:
 
 
 def normal_colors(output: RenderOutput, cameras: Cameras) -> Tensor:
-    """(V, H, W, 3) the usual colours of normals as the camera sees them: x right, y up, z towards it, over white."""
+    """(V, H, W, 3) the usual colours of normals as the camera sees them: x right, y up, z towards it."""
     right, down, forward = (cameras.c2w[:, None, None, :3, k] for k in range(3))
     axes = torch.stack([right, -down, -forward], dim=-2)
     seen = (axes @ output.normal[..., None]).squeeze(-1)
     mask = output.mask[..., None]
-    return (seen * 0.5 + 0.5) * mask + (1 - mask)
+    return (seen * 0.5 + 0.5) * mask + BACKDROP * (1 - mask)
 
 
 def input_tiles(views: Views) -> list[Tensor]:
-    """The shown input pictures, fitted into square tiles over white."""
+    """The shown input pictures, fitted into square tiles."""
     return [_tile(views, index) for index in shown_views(views)]
 
 
@@ -83,10 +85,10 @@ def _tile(views: Views, index: int) -> Tensor:
     fitted = _fitted_cameras(views.cameras)
     source = PosedImage("", views.rgba[index], views.cameras.c2w[index], views.cameras.intrinsics[index])
     small = resized(source, fitted.height, fitted.width).rgba
-    tile = small.new_ones(TILE, TILE, 3)
+    tile = small.new_full((TILE, TILE, 3), BACKDROP)
     top, left = (TILE - small.shape[0]) // 2, (TILE - small.shape[1]) // 2
     alpha = small[..., 3:]
-    tile[top : top + small.shape[0], left : left + small.shape[1]] = small[..., :3] * alpha + 1 - alpha
+    tile[top : top + small.shape[0], left : left + small.shape[1]] = small[..., :3] * alpha + BACKDROP * (1 - alpha)
     return tile
 
 
@@ -122,8 +124,8 @@ def _zoomed(
         ((torch.arange(TILE, device=focus.device) + 0.5) / scale + start) * whole / part
         for start, whole, part in ((top, height, small.height), (left, width, small.width))
     )
-    image = views.composite()[view][rows.long().clamp(max=height - 1)][:, columns.long().clamp(max=width - 1)]
-    return [image, *(render_mesh(mesh, camera, supersample=2).rgb[0] for mesh in (before, after))]
+    image = views.composite(BACKDROP)[view][rows.long().clamp(max=height - 1)][:, columns.long().clamp(max=width - 1)]
+    return [image, *(render_mesh(mesh, camera, background=BACKDROP, supersample=2).rgb[0] for mesh in (before, after))]
 
 
 def _fitted_cameras(cameras: Cameras) -> Cameras:
