@@ -112,9 +112,7 @@ def test_paper_loss_reproduces_a_straightforward_loop(scene):
         for group in adam.param_groups[:2]:
             group["lr"] = rate
         image = torch.ones_like(target)
-        image[hits] = (
-            torch.sigmoid(mlp(sample_planes(planes, samples.points(torch.arange(len(samples)))))) * 1.002 - 0.001
-        )
+        image[hits] = torch.sigmoid(mlp(sample_planes(planes, points))) * 1.002 - 0.001
         loss = (image - target).square().mean()
         adam.zero_grad()
         loss.backward()
