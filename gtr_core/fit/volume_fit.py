@@ -66,7 +66,11 @@ class FitConfig:
             may stay sharp.
     """
 
-    stages: tuple[FitStage, ...] = (FitStage(48, 80, 64, 0.04), FitStage(64, 80, 128, 0.025))
+    stages: tuple[FitStage, ...] = (
+        FitStage(48, 100, 64, 0.04),
+        FitStage(64, 120, 128, 0.025),
+        FitStage(96, 80, 128, 0.015),
+    )
     smoothing: float = 0.063
     rays: int = 3000
     samples: int = 15
