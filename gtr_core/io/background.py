@@ -53,7 +53,7 @@ class Background:
             raise GtrError(ErrorCode.BAD_INPUT, f"{self.color} is not an sRGB colour.", "Give three numbers in 0..1.")
 
 
-def foreground(image: Tensor, background: Background, *, index: int = 0) -> Tensor:
+def foreground(image: Tensor, background: Background, *, index: int = 0, name: str = "") -> Tensor:
     """Give a picture a transparent background.
 
     A plain background is flooded from the border, so parts of the object that have its colour stay as long as no
@@ -64,6 +64,7 @@ def foreground(image: Tensor, background: Background, *, index: int = 0) -> Tens
         image: (H, W, 3 or 4) sRGB in [0, 1], straight alpha.
         background: how to find it.
         index: of the view (from 0), for the error.
+        name: what the error calls the picture; empty for "image 1" and so on.
 
     Returns:
         (H, W, 4) in [0, 1], straight alpha.
@@ -71,22 +72,23 @@ def foreground(image: Tensor, background: Background, *, index: int = 0) -> Tens
     Raises:
         GtrError: ``no_alpha`` when alpha is asked for or no plain background is found; ``empty_mask``.
     """
+    name = name or f"image {index + 1}"
     transparent = image.shape[-1] == 4 and bool((image[..., 3] < OPAQUE).any())
     if background.mode == "alpha" and not transparent:
         raise GtrError(
             ErrorCode.NO_ALPHA,
-            f"Image {index + 1} has no transparent background.",
+            f"There is no transparent background in {name}.",
             "Remove its background first, or choose a key colour.",
             view=index,
         )
     if transparent and background.mode != "key":
         result = image
     else:
-        result = _remove_key_color(_over_white(image), background, index)
+        result = _remove_key_color(_over_white(image), background, index, name)
     if not bool((result[..., 3] > 0.5).any()):
         raise GtrError(
             ErrorCode.EMPTY_MASK,
-            f"Nothing is left of image {index + 1} without its background.",
+            f"Nothing is left of {name} without its background.",
             "Check its transparency, the key colour and the tolerance.",
             view=index,
         )
@@ -99,7 +101,7 @@ def _over_white(image: Tensor) -> Tensor:
     return image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
 
 
-def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor:
+def _remove_key_color(rgb: Tensor, background: Background, index: int, name: str) -> Tensor:
     pixels = rgb.detach().cpu().float().numpy()
     if background.color is not None:
         key = np.broadcast_to(np.array(background.color, np.float32), pixels.shape)
@@ -109,7 +111,7 @@ def _remove_key_color(rgb: Tensor, background: Background, index: int) -> Tensor
     if background.color is None and _border(like_key).mean() < MIN_BORDER_SHARE:
         raise GtrError(
             ErrorCode.NO_ALPHA,
-            f"Image {index + 1} has neither transparency nor a plain background.",
+            f"There is neither transparency nor a plain background in {name}.",
             "Remove its background first, or give the key colour.",
             view=index,
         )

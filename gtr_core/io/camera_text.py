@@ -51,7 +51,7 @@ def read_camera_text(folder: Path, background: Background) -> Iterator[PosedImag
                 "Add it or remove the picture.",
                 view=index,
             )
-        rgba = foreground(decode_image(picture, index=index), background, index=index)
+        rgba = foreground(decode_image(picture, index=index), background, index=index, name=picture.name)
         c2w, intrinsics = _read_camera(camera, rgba.shape[0], rgba.shape[1], index)
         yield PosedImage(picture.name, rgba, c2w, intrinsics)
 

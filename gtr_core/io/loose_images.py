@@ -27,7 +27,7 @@ def read_loose_images(files: Sequence[Path], cameras: str | None, background: Ba
     """Pictures whose cameras are those of a named set.
 
     Each file belongs to the view that its name names (``chair_front.png``) when that holds for all of them; otherwise
-    the files follow the order of the set.
+    the files follow the order of the set. The views come in the order of the set.
 
     Args:
         files: the pictures in order.
@@ -49,8 +49,9 @@ def read_loose_images(files: Sequence[Path], cameras: str | None, background: Ba
                 f"Choose another set ({', '.join(CAMERA_SETS)}) or put the view into each file name, as in front.png.",
             )
         order = list(range(len(files)))
-    for index, (file, camera) in enumerate(zip(files, order, strict=True)):
-        rgba = foreground(decode_image(file, index=index), background, index=index)
+    in_order = sorted(zip(order, files, strict=True))
+    for index, (camera, file) in enumerate(in_order):
+        rgba = foreground(decode_image(file, index=index), background, index=index, name=file.name)
         pose = camera_set(name, height=rgba.shape[0], width=rgba.shape[1])
         yield PosedImage(file.name, rgba, pose.c2w[camera], pose.intrinsics[camera])
 
@@ -79,8 +80,8 @@ def read_grid_image(file: Path, background: Background) -> Iterator[PosedImage]:
     for index in range(GRID_ROWS * GRID_COLUMNS):
         row, column = divmod(index, GRID_COLUMNS)
         tile = grid[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        rgba = foreground(tile, background, index=index)
         name = f"view {index + 1} of {file.name}"
+        rgba = foreground(tile, background, index=index, name=name)
         yield PosedImage(name, rgba, cameras.c2w[index], cameras.intrinsics[index])
 
 

@@ -55,7 +55,7 @@ def _read_frame(
     file: Path, frame: dict[str, Any], world: Tensor | None, background: Background, index: int
 ) -> PosedImage:
     picture = _picture(file, frame, index)
-    rgba = foreground(decode_image(picture, index=index), background, index=index)
+    rgba = foreground(decode_image(picture, index=index), background, index=index, name=picture.name)
     height, width = rgba.shape[:2]
     intrinsics = _intrinsics(frame, height, width, picture.name, index)
     c2w = _pose(frame, picture.name, index) * OPENGL_FROM_OPENCV

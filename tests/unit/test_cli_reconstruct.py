@@ -182,7 +182,7 @@ def test_stopping_late_still_writes_nothing(
 ) -> None:
     from gtr_core.cli.progress_bar import WORDS, ProgressBar
 
-    draw = ProgressBar.__call__
+    draw, handler = ProgressBar.__call__, signal.getsignal(signal.SIGINT)
 
     def press(bar: ProgressBar, name: str, done: int, total: int) -> None:
         if WORDS[name].startswith(stage):
@@ -193,7 +193,7 @@ def test_stopping_late_still_writes_nothing(
     assert main(["reconstruct", str(folder), "-o", str(tmp_path / "mesh.glb"), *QUICK]) == CANCELLED
     assert list(tmp_path.iterdir()) == []
     assert "Cancelled" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_ctrl_c_stops_cleanly(folder: Path, tmp_path: Path) -> None:

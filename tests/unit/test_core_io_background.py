@@ -125,6 +125,13 @@ def test_fully_transparent_picture_is_empty() -> None:
     assert code_of(torch.zeros(SIZE, SIZE, 4), Background(), 3) is ErrorCode.EMPTY_MASK
 
 
+def test_errors_call_the_picture_by_number_or_name() -> None:
+    for options, name in (({"index": 2}, "image 3"), ({"name": "front.jpg"}, "front.jpg")):
+        for background in (Background("alpha"), Background("key")):
+            with pytest.raises(GtrError, match=name):
+                foreground(torch.ones(SIZE, SIZE, 3), background, **options)
+
+
 def test_picture_of_nothing_but_background_is_empty() -> None:
     assert code_of(torch.ones(SIZE, SIZE, 3), Background("key"), 1) is ErrorCode.EMPTY_MASK
 
