@@ -46,12 +46,9 @@ def handle(session: Session, event: Event) -> None:
 
 def _server(session: Session, line: ServerLine) -> None:
     session.server = line
-    if line.state in ("failed", "incompatible") and session.run is None and session.wants_server:
+    if line.state in ("failed", "incompatible") and session.run is None and session.error is None:
         row = ROWS.get(line.code)
-        text = line.text if row is None else row.text if row.text in line.text else line.text
-        session.fail(ErrorBox(line.code or "internal", text, row.buttons if row else (), line.details))
-    if line.state in ("ready", "failed", "incompatible", "stopped"):
-        session.wants_server = False
+        session.fail(ErrorBox(line.code or "internal", line.text, row.buttons if row else (), line.details))
 
 
 def _progress(session: Session, run: Run, event: Progress) -> None:
@@ -65,7 +62,8 @@ def _preview(_session: Session, run: Run, event: PreviewMesh) -> None:
 
 def _mesh(session: Session, run: Run, event: MeshReady) -> None:
     run.ready, run.mesh, run.job_id = event, event.mesh, event.job_id
-    session.notes = event.notes
+    hides = run.placement is not None and run.placement.mode == "OVER" and bool(run.source_names)
+    session.notes = (*event.notes, "The source is hidden in the viewport.") if hides else event.notes
     session.show(run, "place", 1.0, "Place")
     arrivals.place_mesh(run)
 

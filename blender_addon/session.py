@@ -25,7 +25,6 @@ class Session(Status):
     def __init__(self) -> None:
         super().__init__()
         self.mailbox = Mailbox()
-        self.wants_server = False
         self._shown = ""
 
     # --- what the operators ask -------------------------------------------------------------------------------------
@@ -97,7 +96,6 @@ class Session(Status):
         self.begin()
         self.mailbox.follow_settings()
         runner = self.mailbox.runner()
-        self.wants_server = True
         if restart:
             runner.stop_server()
         runner.start_server()

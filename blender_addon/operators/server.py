@@ -80,6 +80,27 @@ class GTR_OT_server_restart(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class GTR_OT_unload(bpy.types.Operator):
+    """Free the memory of the model; the next job loads it again"""
+
+    bl_idname = "gtr.unload"
+    bl_label = "Unload GTR Model"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """While the server is ready and has nothing to do."""
+        reason = _why_no_packages()
+        if reason is None and session.server.state != "ready":
+            reason = "The server is not ready"
+        return explain(cls, reason or ("Cancel the job first" if session.busy else None))
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Ask the worker thread."""
+        with error_box():
+            session.mailbox.runner().unload_model()
+        return {"FINISHED"}
+
+
 class GTR_OT_choose_python(bpy.types.Operator):
     """Choose the Python that has the GTR server"""
 
@@ -158,6 +179,7 @@ CLASSES = (
     GTR_OT_server_start,
     GTR_OT_server_stop,
     GTR_OT_server_restart,
+    GTR_OT_unload,
     GTR_OT_choose_python,
     GTR_OT_preferences,
     GTR_OT_open_log,

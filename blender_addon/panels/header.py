@@ -40,6 +40,7 @@ class GTR_MT_server(bpy.types.Menu):
         """One line per action; each explains itself when it is greyed out."""
         layout = self.layout
         layout.operator("gtr.server_start", text="Start", icon="PLAY")
+        layout.operator("gtr.unload", text="Unload Model", icon="MEMORY")
         layout.operator("gtr.server_restart", text="Restart", icon="FILE_REFRESH")
         layout.operator("gtr.server_stop", text="Stop", icon="QUIT")
         layout.separator()

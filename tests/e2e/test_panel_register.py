@@ -53,6 +53,9 @@ def test_registers_without_numpy_and_requests(blender: str, tmp_path: Path) -> N
     assert "Blender's Python lacks numpy and requests" in facts["reconstruct"]
     assert "Blender's Python lacks numpy and requests" in facts["start"]
     assert facts["views"] == 14
+    count, unknown = facts["icons"]
+    assert count > 15
+    assert unknown == []
     before, during, after = facts["handlers"]
     assert during == before + 3
     assert after == before

@@ -4,7 +4,9 @@
 """
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import bpy
 
@@ -40,5 +42,9 @@ facts["left"] = [
     hasattr(bpy.types.WindowManager, "gtr"),
 ]
 facts["handlers"].append(handlers())
+known = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys()
+sources = [path.read_text("utf-8") for path in Path(sys.modules["gtr"].__file__).parent.glob("panels/*.py")]
+icons = set(re.findall(r"icon=\"([A-Z0-9_]+)\"", "".join(sources)))
+facts["icons"] = [len(icons), sorted(icons - set(known))]
 facts["again"] = sorted(bpy.ops.preferences.addon_enable(module="gtr"))
 print("GTR_FACTS " + json.dumps(facts), flush=True)
