@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -50,7 +49,10 @@ class Reporter:
         """Replace the preview file: ``write`` fills a temporary one, which then takes its place at once."""
         temporary = self.folder / "preview.new.npz"
         write(temporary)
-        os.replace(temporary, self.folder / PREVIEW)  # noqa: PTH105 - the atomic one
+        try:
+            temporary.replace(self.folder / PREVIEW)
+        except PermissionError:
+            return  # Windows, while the front reads the last one: the next preview will do
         self._send(Previewed(self.job, kind, step))
 
     def check_cancel(self) -> None:

@@ -9,6 +9,7 @@ import threading
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 from server_under_test import ROOT, RealServer, plain_request, running, sphere_request, wait_until
 
@@ -110,14 +111,14 @@ def test_server_leaves_with_its_last_client(tmp_path: Path) -> None:
         assert server.state is None
 
 
-def test_server_outlives_silent_clients_by_lease_and_idle_time_only(tmp_path: Path) -> None:
+def test_server_of_a_silent_client_leaves_when_its_lease_is_over(tmp_path: Path) -> None:
     options = ["--owner-lease", str(uuid.uuid4()), "--idle-timeout", "0", "--lease-ttl", "1.5"]
     with running(tmp_path / "home", *options, fault=IDLE_WORKER) as server:
-        client = server.client()
-        worker = server.worker()
-        client.session.close()
-        assert server.wait(20) == 0
-        assert not worker.is_running()
+        assert server.wait() == 0
+        lines = [json.loads(line) for line in (tmp_path / "home" / "server.log").read_text().splitlines()]
+        assert lines[-1]["message"] == "Stopped"
+        (pid,) = [int(line["message"].split()[1]) for line in lines if line["message"].startswith("Worker")]
+        assert not psutil.pid_exists(pid)
 
 
 def test_server_stays_while_a_job_waits(tmp_path: Path) -> None:
