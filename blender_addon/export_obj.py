@@ -39,7 +39,15 @@ def write_obj(mesh: ExportMesh, path: Path) -> None:
                 export_materials=False,
                 export_uv=False,
             )
+        _rename(path, obj.name, mesh.name)
     finally:
         bpy.data.objects.remove(obj)
         bpy.data.meshes.remove(data)
         bpy.data.scenes.remove(scene)
+
+
+def _rename(path: Path, written: str, wanted: str) -> None:
+    # The name is taken by the user's object, so Blender numbered the copy that was written.
+    before, after = (f"\no {name}\n".encode() for name in (written, wanted))
+    if before != after:
+        path.write_bytes(path.read_bytes().replace(before, after, 1))

@@ -175,7 +175,9 @@ def _link(obj: bpy.types.Object, name: str) -> None:
 
 def _hide(names: list[str]) -> list[str]:
     objects = bpy.context.view_layer.objects
-    hidden = [name for name in names if name in objects and not objects[name].hide_get()]
+    # An object that the user edits or paints right now must not vanish under his hands.
+    idle = [name for name in names if name in objects and objects[name].mode == "OBJECT"]
+    hidden = [name for name in idle if not objects[name].hide_get()]
     for name in hidden:
         objects[name].hide_set(True)
     return hidden

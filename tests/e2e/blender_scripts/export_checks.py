@@ -87,6 +87,7 @@ def check_obj():
     corners = [[int(word.split("/")[0]) - 1 for word in line.split()[1:]] for line in lines if line.startswith("f ")]
     assert np.array_equal(corners, faces)
     assert "colours ✔" in text
+    assert [line for line in lines if line.startswith("o ")] == ["o Thing"]
 
 
 def check_scene_stays_as_it_is():

@@ -149,6 +149,19 @@ def check_edit_mode_paint_and_new_vertices_hold_colors():
     assert scene.readiness(obj, 4) == "painted"
 
 
+def check_a_source_being_edited_is_not_hidden():
+    source = sphere()
+    bpy.ops.object.mode_set(mode="EDIT")
+    placement = Placement((0, 0, 0), 1.0, "OVER", 2.0, [source.name])
+    obj = scene.create_object(tetrahedron(), placement, "Ball_GTR")
+    assert not source.hide_get()
+    assert bpy.context.mode == "EDIT_MESH"
+    assert np.array_equal(scene.read_colors(obj), tetrahedron().colors)
+    scene.select_only(obj)
+    assert bpy.context.view_layer.objects.active == source
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
 def check_preview_becomes_result_and_can_be_dropped():
     source = sphere()
     before = block_counts()
