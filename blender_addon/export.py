@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import bpy
 
 from . import compat
+from .color_attributes import linear_from_srgb, read_srgb
 from .coords import gtr_from_blender
 from .export_check import inspect_file
 from .export_mesh import ExportMesh
@@ -145,10 +146,9 @@ def _colors(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
     found = attributes.get(COLOR) or attributes.active_color
     if found is None or found.name == BASE or len(found.data) == 0:
         raise SceneFault("no_color")
-    values = np.empty((len(found.data), 4), np.float32)
-    found.data.foreach_get("color", values.ravel())
+    values = linear_from_srgb(read_srgb(found))
     if found.domain == "POINT":
-        return values[:, :3]
+        return values
     corners = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
     total = len(mesh.vertices)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from .export_mesh import ExportMesh
+from .color_attributes import write_srgb
+from .export_mesh import ExportMesh, srgb_bytes
 from .mesh_arrays import fill_mesh
 from .packages import numpy
 from .result_objects import COLOR
@@ -26,7 +27,7 @@ def write_obj(mesh: ExportMesh, path: Path) -> None:
         fill_mesh(data, np.ascontiguousarray(mesh.vertices, np.float32), mesh.faces)
         if mesh.colors is not None:
             attribute = data.color_attributes.new(COLOR, "FLOAT_COLOR", "POINT")
-            attribute.data.foreach_set("color", np.insert(mesh.colors, 3, 1, axis=1).astype(np.float32).ravel())
+            write_srgb(attribute, srgb_bytes(mesh.colors))
             data.color_attributes.active_color = attribute
         scene.collection.objects.link(obj)
         with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import bpy
 
 from . import result_objects
-from .export_mesh import linear_colors, srgb_bytes
+from .color_attributes import read_srgb, write_srgb
 from .faults import SceneFault
 from .packages import numpy
 from .result_objects import BASE
@@ -35,7 +35,7 @@ def readiness(obj: bpy.types.Object, count: int) -> Readiness:
         return "changed"
     written = result_objects.info(obj).get("color_digest")
     attribute = mesh.color_attributes.get(CURRENT)
-    if written and attribute is not None and _digest(_linear(attribute)) != written:
+    if written and attribute is not None and _digest(_values(attribute)) != written:
         return "painted"
     return "ready"
 
@@ -57,14 +57,14 @@ def set_colors(obj: bpy.types.Object, colors: NDArray[np.uint8], *, keep_base: b
         raise SceneFault("edit_mode")
     if colors.shape != (len(mesh.vertices), 3):
         raise ValueError(f"{len(mesh.vertices)} vertices, colours {colors.shape}")
-    linear = _linear_of(colors)
     comparing = result_objects.is_comparing(obj)  # asked first: 3.4 makes every new attribute the active one
-    _write(_attribute(mesh, CURRENT), linear)
+    write_srgb(_attribute(mesh, CURRENT), colors)
+    written = _values(mesh.color_attributes[CURRENT])
     if not keep_base or BASE not in mesh.color_attributes:
-        _write(_attribute(mesh, BASE), linear)
+        _attribute(mesh, BASE).data.foreach_set("color", written.ravel())
     result_objects.compare(obj, comparing)
     mesh.update()
-    result_objects.remember(obj, color_digest=_digest(linear))
+    result_objects.remember(obj, color_digest=_digest(written))
 
 
 def revert(obj: bpy.types.Object) -> None:
@@ -79,11 +79,11 @@ def revert(obj: bpy.types.Object) -> None:
     base = mesh.color_attributes.get(BASE)
     if base is None:
         raise SceneFault("no_color")
-    linear = _linear(base)
-    _write(_attribute(mesh, CURRENT), linear)
+    values = _values(base)
+    _attribute(mesh, CURRENT).data.foreach_set("color", values.ravel())
     result_objects.compare(obj, False)
     mesh.update()
-    result_objects.remember(obj, color_digest=_digest(linear))
+    result_objects.remember(obj, color_digest=_digest(values))
 
 
 def read_colors(obj: bpy.types.Object) -> NDArray[np.uint8]:
@@ -98,14 +98,8 @@ def read_colors(obj: bpy.types.Object) -> NDArray[np.uint8]:
     attribute = mesh.color_attributes.get(CURRENT)
     if attribute is None or len(attribute.data) != len(mesh.vertices):
         raise SceneFault("no_color")
-    return srgb_bytes(_linear(attribute))
-
-
-def _linear_of(colors: NDArray[np.uint8]) -> NDArray[np.float32]:
     np = numpy()
-    result = np.ones((len(colors), 4), np.float32)
-    result[:, :3] = linear_colors(colors)
-    return result
+    return np.rint(np.clip(read_srgb(attribute), 0, 1) * 255).astype(np.uint8)
 
 
 def _attribute(mesh: bpy.types.Mesh, name: str) -> bpy.types.Attribute:
@@ -117,16 +111,12 @@ def _attribute(mesh: bpy.types.Mesh, name: str) -> bpy.types.Attribute:
     return mesh.color_attributes.new(name, "FLOAT_COLOR", "POINT")
 
 
-def _write(attribute: bpy.types.Attribute, linear: NDArray[np.float32]) -> None:
-    attribute.data.foreach_set("color", linear.ravel())
-
-
-def _linear(attribute: bpy.types.Attribute) -> NDArray[np.float32]:
+def _values(attribute: bpy.types.Attribute) -> NDArray[np.float32]:
     np = numpy()
     values = np.empty((len(attribute.data), 4), np.float32)
     attribute.data.foreach_get("color", values.ravel())
     return values
 
 
-def _digest(linear: NDArray[np.float32]) -> str:
-    return hashlib.sha256(linear.tobytes()).hexdigest()[:16]
+def _digest(values: NDArray[np.float32]) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from scenario import BROWN, BROWN_LINEAR, block_counts, monkey, raises, run, sphere
 
-from blender_addon import capture_sources, coords, result_objects, scene
+from blender_addon import capture_sources, coords, export, result_objects, scene
 from blender_addon.values import MeshResult, Placement
 
 
@@ -105,6 +105,20 @@ def check_colors_are_visible():
     faces = np.arange(255, dtype=np.int32)[: 255 // 3 * 3].reshape(-1, 3)
     many = scene.create_object(MeshResult(vertices, faces, every), PLACE, "B")
     assert np.array_equal(scene.read_colors(many), every)
+
+
+def check_colors_in_another_working_space():
+    if not hasattr(bpy.ops.wm, "set_working_color_space") or not hasattr(bpy.data, "colorspace"):
+        return  # before 5.0 there is only one
+    bpy.ops.wm.set_working_color_space(working_space="ACEScg")
+    assert bpy.data.colorspace.working_space == "ACEScg"
+    obj = scene.create_object(tetrahedron(), PLACE, "A")
+    assert np.array_equal(scene.read_colors(obj), tetrahedron().colors)
+    shown = obj.data.color_attributes["Color"].data[0].color[:3]
+    assert np.abs(np.subtract(shown, BROWN_LINEAR[:3])).max() > 0.02, "values of this space are other ones"
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    found = export.read_mesh(obj.evaluated_get(depsgraph), depsgraph, obj.matrix_world)
+    assert np.abs(found.colors[0] - BROWN_LINEAR[:3]).max() < 1e-3, "files mean Rec.709 by linear"
 
 
 def check_refined_colors_compare_and_revert():
