@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN = ["geometry", "fields", "fit", "stages", "pipeline", "cli"]
-ADDON_ALLOWED = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "addon_utils", "numpy", "requests"}
+ADDON_ALLOWED = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "blf", "addon_utils", "numpy", "requests"}
 
 
 def imported_modules(path: Path) -> Iterator[tuple[str, bool]]:
