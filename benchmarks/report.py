@@ -1,0 +1,76 @@
+"""Write docs/results.md from the figures in benchmarks/results: ``python benchmarks/report.py``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+TITLES = {
+    "depth": "14 views over the sphere, with depth and normals (as captured from a Blender scene)",
+    "six": "6 masked views (Zero123++ cameras)",
+    "four": "4 orthogonal masked views",
+}
+COLUMNS = {
+    "chamfer": ("CD", 2), "floor": ("floor", 2), "chamfer_visible": ("CD seen", 2), "floor_visible": ("floor seen", 2),
+    "f_score_visible": ("F seen", 1), "psnr_vertices": ("PSNR", 1), "psnr_field": ("PSNR field", 1),
+    "psnr_refined": ("refined", 1), "iou": ("mask IoU", 3), "see_through": ("see-through %", 2),
+    "normal": ("normal °", 1), "cpu": ("CPU s", 1),
+}  # fmt: skip
+INTRODUCTION = """# Results
+
+Written by `benchmarks/report.py` from `benchmarks/results/fit_*.json`, which `benchmarks/bench_fit.py` measures on a
+folder of textured objects (46 here: scans, game assets and furniture, in [-0.9, 0.9]^3; they are not part of the project).
+
+- Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit, uniform azimuths, elevations -30, 0, 30 degrees, 256 px,
+  white background. No alignment.
+- **CD**: mean of both directions' mean nearest distance, x100, coordinates / 0.9, 60 000 samples; **floor**: the truth
+  against itself. Many of the objects have surfaces inside that no camera can see; **seen** counts only what can be seen
+  from outside. **F**: at 0.05, in percent.
+- **PSNR** in dB with vertex colours; **field**: with a colour per pixel; **refined**: the same after texture refinement.
+- **see-through**: true pixels where the result is empty or lies more than 0.03 deeper; **normal**: mean angle.
+- **CPU s**: seconds of one thread for the reconstruction, without reading the files.
+"""
+
+
+def cell(value: float | None, digits: int) -> str:
+    """A figure, or a dash where it was not measured."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def table(report: dict[str, Any]) -> list[str]:
+    """One table: the mean first, then every object."""
+    kept = {key: c for key, c in COLUMNS.items() if not math.isnan(report["mean"].get(key, math.nan))}
+    lines = ["| object | " + " | ".join(name for name, _ in kept.values()) + " |", "|---" * (len(kept) + 1) + "|"]
+    rows = [{"name": f"**mean of {len(report['objects'])}**", **report["mean"]}, *report["objects"]]
+    for row in rows:
+        cells = [cell(row[key], digits) for key, (_, digits) in kept.items()]
+        lines.append(f"| {row['name'].replace('_', ' ')} | " + " | ".join(cells) + " |")
+    lines += [f"| {name.replace('_', ' ')} | failed: {reason} |" for name, reason in report["failures"].items()]
+    return lines
+
+
+def main() -> None:
+    """Collect what was measured."""
+    parts = [INTRODUCTION]
+    for path, title in TITLES.items():
+        file = RESULTS / f"fit_{path}.json"
+        if not file.exists():
+            continue
+        report = json.loads(file.read_text())
+        open_meshes = sum(not row["watertight"] for row in report["objects"])
+        refined = f", refined with {report['refine_steps']} steps" if report["refine_steps"] else ""
+        parts.append(f"\n## {title}\n")
+        parts.append(
+            f"Preset `{report['preset']}`, grid {report['resolution']}{refined}, device {report['device']}, "
+            f"{report['threads']} thread, commit {report['commit']}. Meshes that are not closed: {open_meshes}.\n"
+        )
+        parts.extend(table(report))
+    (ROOT / "docs" / "results.md").write_text("\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
