@@ -14,9 +14,9 @@ from gtr_server.services import Services
 
 OPEN_ENDPOINT = "health"
 """The one route that needs no token."""
-SIGN_OF_LIFE = {"health", "server", "models", "renew_lease", "release_lease", "shutdown", "unload", "openapi"}
+SIGN_OF_LIFE = {"health", "server", "list_models", "renew_lease", "release_lease", "shutdown", "unload", "openapi"}
 """Routes whose use does not count as work."""
-VERSION = re.compile(r"/api/v(\d+)(/|$)")
+VERSION = re.compile(r"/api/v([0-9]{1,6})(/|$)")
 
 
 class Guard:
@@ -71,7 +71,7 @@ class Guard:
     def _version(self, request: Request) -> None:
         version = VERSION.match(request.path)
         if version and version[1] != "1":
-            raise Problem(ProblemCode.INCOMPATIBLE, f"This server speaks API 1, not {int(version[1][:6])}.")
+            raise Problem(ProblemCode.INCOMPATIBLE, f"This server speaks API 1, not {version[1]}.")
         if request.routing_exception is not None:
             raise Problem(ProblemCode.NOT_FOUND, "There is nothing at this address.")
 

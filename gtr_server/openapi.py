@@ -9,7 +9,7 @@ from flask import Flask
 from pydantic import BaseModel
 
 from gtr_core import __version__
-from gtr_server.problems import STATUS, ProblemCode
+from gtr_server.problems import ProblemCode
 from gtr_server.schemas import (
     EmptyRequest,
     MasksRequest,
@@ -108,8 +108,3 @@ def _operation(app: Flask, endpoint: str, method: str, path: str, schemas: dict[
 
 def _content(name: str, media_type: str) -> dict[str, Any]:
     return {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-
-
-def statuses() -> set[int]:
-    """Every HTTP status that a problem can have."""
-    return {*STATUS.values(), 422}

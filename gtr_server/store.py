@@ -168,10 +168,7 @@ class Store:
         """Put a running job back at its old place in the queue; a cancelling one is cancelled instead."""
 
         def action(db: sqlite3.Connection) -> Job:
-            db.execute(
-                "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'cancelling'",
-                (now(), job_id),
-            )
+            _keep_promise_to_cancel(db, job_id)
             db.execute(
                 "UPDATE jobs SET state = 'queued', started = NULL, attempt = attempt - ?"
                 " WHERE id = ? AND state = 'running'",
@@ -197,10 +194,7 @@ class Store:
         """End a running job with its results; one whose cancel was asked for first is cancelled."""
 
         def action(db: sqlite3.Connection) -> Job:
-            db.execute(
-                "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'cancelling'",
-                (now(), job_id),
-            )
+            _keep_promise_to_cancel(db, job_id)
             found = json.dumps([asdict(artifact) for artifact in artifacts])
             db.execute(
                 "UPDATE jobs SET state = 'succeeded', finished = ?, artifacts = ?, notes = ?, stats = ?"
@@ -220,18 +214,6 @@ class Store:
                 " state = CASE state WHEN 'running' THEN 'failed' ELSE 'cancelled' END"
                 " WHERE id = ? AND state IN ('running', 'cancelling')",
                 (now(), json.dumps(error), job_id),
-            )
-            return _get(db, job_id)
-
-        return self.database.run(action)
-
-    def cancelled(self, job_id: str) -> Job:
-        """End a cancelling job."""
-
-        def action(db: sqlite3.Connection) -> Job:
-            db.execute(
-                "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'cancelling'",
-                (now(), job_id),
             )
             return _get(db, job_id)
 
@@ -272,6 +254,13 @@ def _get(db: sqlite3.Connection, job_id: str) -> Job:
     if row["purged"]:
         raise Problem(ProblemCode.PURGED, "The results of this job were removed.")
     return Job.from_row(row)
+
+
+def _keep_promise_to_cancel(db: sqlite3.Connection, job_id: str) -> None:
+    """Whatever became of a job whose cancel was accepted: it ends cancelled."""
+    db.execute(
+        "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'cancelling'", (now(), job_id)
+    )
 
 
 def _replay(db: sqlite3.Connection, key: str, fingerprint: str) -> Job | None:

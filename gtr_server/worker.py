@@ -93,7 +93,7 @@ class Worker:
         inject("boot")
         try:
             tasks: Tasks = importlib.import_module(self.tasks).Tasks(self.device)  # torch comes with it
-        except Exception as error:
+        except (ImportError, OSError, RuntimeError) as error:
             log.exception("The libraries cannot be loaded")
             self.channel.send(StartFailed(f"{type(error).__name__}: {error}"))
             raise SystemExit(1) from error

@@ -11,6 +11,8 @@ import pytest
 import requests
 from server_under_test import Client, front, plain_request, problem
 
+from gtr_server.app import create_app
+from gtr_server.guard import OPEN_ENDPOINT, SIGN_OF_LIFE
 from gtr_server.limits import MAX_BLOB_BYTES
 from gtr_server.services import Services
 
@@ -60,12 +62,11 @@ def database_digest(services: Services) -> str:
 
 
 def test_table_names_every_route(served: tuple[Client, Services]) -> None:
-    from gtr_server.app import create_app
-
     found: dict[str, set[str]] = {}
     for rule in create_app(served[1]).url_map.iter_rules():
         found.setdefault(rule.rule.removeprefix("/api/v1"), set()).update((rule.methods or set()) - {"HEAD"})
     assert found == ROUTES
+    assert {OPEN_ENDPOINT, *SIGN_OF_LIFE} <= set(create_app(served[1]).view_functions)
 
 
 @pytest.mark.parametrize("rule", ROUTES)

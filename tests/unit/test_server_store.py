@@ -4,12 +4,16 @@ import hashlib
 import io
 import os
 import random
+import re
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_under_test import ROOT
 
 from gtr_server.blobs import BlobStore, digests_in
 from gtr_server.cleanup import clean
@@ -81,8 +85,6 @@ def test_folder_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_ids_are_ulids() -> None:
-    import re
-
     ids = [new_id() for _ in range(1000)]
     assert all(re.fullmatch(JOB_ID, name) for name in ids)
     assert len(set(ids)) == 1000
@@ -117,6 +119,29 @@ def test_killed_server_requeues_once(store: Store) -> None:
     store.request_cancel(second.id)
     assert [job.id for job in store.recover()] == [third.id]
     assert store.get(second.id).state is State.CANCELLED
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom gtr_server.job import NewJob, Task, new_id\n"
+        "from gtr_server.store import Store\nstore = Store(Path(sys.argv[1]))\n"
+        "while True: print(store.submit(NewJob(Task.MASKS, 'fit', {}), new_id(), '')[0].id, flush=True)"
+    )
+    acknowledged: list[str] = []
+    for count in (1, 5, 9):
+        command = [sys.executable, "-c", code, str(tmp_path / "jobs.sqlite")]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            acknowledged += [writer.stdout.readline().strip() for _ in range(count)]
+            writer.kill()
+            acknowledged += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    store = Store(tmp_path / "jobs.sqlite")
+    found = [job.id for job in store.page(None, 10_000, None)][::-1]
+    store.close()
+    assert store.database.recovered is None
+    # Each killed writer may have stored one job more than it could tell of.
+    assert [job for job in found if job in set(acknowledged)] == acknowledged
+    assert len(found) <= len(acknowledged) + 3
 
 
 def test_old_keys_are_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
