@@ -117,6 +117,7 @@ def recolouring_after(run: Run) -> list[Run]:
 def import_as_new(run: Run) -> None:
     """Put mesh and last colours of a run into the scene once more, after its object was deleted."""
     colors = run.colors
+    run.selection = windows.selection(bpy.context)
     place_mesh(run)
     if colors is not None and run.mesh is not None and len(colors) == len(run.mesh.vertices):
         finish_colors(run)

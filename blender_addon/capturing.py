@@ -25,13 +25,15 @@ class Capturing:
         self.taken: CapturedViews | None = None
         self.is_stale = False
         self._capture: Capture | None = None
+        self._again = self._changed_meanwhile = False
+        self._signature = ""
         self._may_be_stale = False
         self._next_look = 0.0
 
     @property
     def active(self) -> bool:
         """Whether views are being taken."""
-        return self._capture is not None
+        return self._capture is not None or self._again
 
     @property
     def fraction(self) -> float:
@@ -46,7 +48,7 @@ class Capturing:
         """
         if self.taken is not None and not self.is_stale and self.taken.fits(run):
             return True
-        self._capture = view_source.begin(run)
+        self._begin(run)
         return False
 
     def step(self, run: Run) -> str | None:
@@ -55,8 +57,7 @@ class Capturing:
         Raises:
             SceneFault: it cannot be taken; the capture is over then.
         """
-        capture = self._capture
-        assert capture is not None
+        capture = self._capture or self._begin(run)
         finished = False
         try:
             with windows.view_context():
@@ -66,24 +67,32 @@ class Capturing:
             self.drop()
             raise
         if finished:
-            self.taken = view_source.taken(run, capture)
-            self.is_stale = self._may_be_stale = False
+            self.taken = view_source.taken(run, capture, self._signature)
+            self.is_stale, self._may_be_stale = self._changed_meanwhile, True
             thumbnails.show_views(self.taken.views)
             self.drop()
         return text
 
+    def _begin(self, run: Run) -> Capture:
+        self._again = self._changed_meanwhile = False
+        self._signature = view_source.signature_of(run.source_names)
+        self._capture = view_source.begin(run)
+        return self._capture
+
     def drop(self) -> None:
         """End the capture and leave no trace of it."""
-        capture, self._capture = self._capture, None
+        capture, self._capture, self._again = self._capture, None, False
         if capture is not None:
             capture.close()
 
     def hide(self) -> None:
-        """Undo and save must not see the temporary scene; the next view is taken from new copies."""
-        if self._capture is not None:
-            from .capture import remove_temporary
+        """Undo and save must not see the temporary scene; the next step begins again with the objects as they are then.
 
-            remove_temporary()
+        Going on with new copies would mix two states of the scene: what is undone may be a movement of the object.
+        """
+        if self._capture is not None:
+            self.drop()
+            self._again = True
 
     def forget(self) -> None:
         """Another file is opened: nothing that was taken shows it."""
@@ -92,7 +101,11 @@ class Capturing:
 
     def scene_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Blender updated something: the views may have to be looked at again."""
-        if self._capture is None and self.taken is not None:
+        if self._capture is not None:
+            # The views show the copies of the beginning, so what changes meanwhile makes them stale at once.
+            names = self._capture.placement.source_names
+            self._changed_meanwhile |= stale.looks_changed(depsgraph, names, view_source.materials_of(names))
+        elif self.taken is not None:
             self._may_be_stale = True
             self.is_stale = self.is_stale or stale.looks_changed(
                 depsgraph, self.taken.placement.source_names, self.taken.materials

@@ -89,15 +89,15 @@ def begin(run: Run) -> Capture:
         return Capture(context, _objects(context, run.source_names), capture_settings(context))
 
 
-def taken(run: Run, capture: Capture) -> CapturedViews:
-    """What a finished capture leaves."""
+def taken(run: Run, capture: Capture, signature: str) -> CapturedViews:
+    """What a finished capture leaves; ``signature`` is that of its beginning, when the objects were copied."""
     return CapturedViews(
         run.source_names,
         capture.settings,
-        signature_of(run.source_names),
+        signature,
         tuple(capture.views),
         capture.placement,
-        _materials(capture.placement.source_names),
+        materials_of(capture.placement.source_names),
     )
 
 
@@ -113,7 +113,8 @@ def signature_of(names: Sequence[str]) -> str:
             return ""
 
 
-def _materials(names: Sequence[str]) -> frozenset[str]:
+def materials_of(names: Sequence[str]) -> frozenset[str]:
+    """Names of the materials that these objects wear."""
     objects = [bpy.data.objects[name] for name in names if name in bpy.data.objects]
     return frozenset(slot.material.name for obj in objects for slot in obj.material_slots if slot.material)
 

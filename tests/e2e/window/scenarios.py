@@ -223,16 +223,25 @@ def _image_panels(driver: Driver) -> Steps:
 
 def moments(driver: Driver) -> Steps:
     """What the user may do meanwhile: edit the result, undo it, delete it, save the file, open another one."""
-    prepare(steps=1000)
+    prepare(views=12, steps=1000)
     bpy.context.scene.gtr.refine = False
+    ball = bpy.data.objects["Ball"]
+    ball.location.z = 0.5
+    bpy.ops.ed.undo_push(message="moved")
     bpy.ops.gtr.reconstruct()
     yield lambda: session().capturing.active
+    # Undo in the middle of a capture takes back the user's step, not the capture.
+    yield from driver.key("Z", ctrl=True)
+    yield lambda: bpy.data.objects["Ball"].location.z == 0
+    driver.check(session().busy, f"undo ended the capture: {session().error}")
     saved = driver.out / "while_running.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(saved), copy=True)
     yield lambda: not session().busy
     driver.check(session().error is None, f"{session().error}")
     with bpy.data.libraries.load(str(saved)) as (inside, _):
         driver.check(inside.scenes == ["Scene"], f"the file holds a trace of the capture: {inside.scenes}")
+    sizes = [size / 2 for size in result().dimensions]
+    driver.check(all(abs(size - 1) < 0.07 for size in sizes), f"the capture mixed two places of the ball: {sizes}")
     bpy.context.scene.gtr.steps = 3
     yield from _held_in_edit_mode(driver)
     yield from _deleted(driver)
