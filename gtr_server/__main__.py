@@ -170,8 +170,10 @@ def _handle_signals(stopping: threading.Event) -> None:
         stopping.set()
 
     for name in ("SIGTERM", "SIGINT", "SIGBREAK", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
+        number = getattr(signal, name, None)
+        # nohup has the hang-up ignored, and it shall stay so.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def _leave_when_a_thread_dies(stopping: threading.Event) -> None:

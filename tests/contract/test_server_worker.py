@@ -1,13 +1,16 @@
 """What the supervisor promises about its worker (promises R1, R8-R12, R24, R27, R32), with tasks that cost nothing."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from server_under_test import Client, front, plain_request, problem, read_npz, wait_until
 
 from gtr_server.crash_history import CrashHistory
+from gtr_server.job import Job
 from gtr_server.services import Services
 
 STAGES = ["load", "fuse", "extract", "save"]
@@ -215,6 +218,22 @@ def test_tasks_that_cannot_be_imported_are_named(tmp_path: Path) -> None:
         wait_until(lambda: services.supervisor.reason, "a reason")
         assert "no_such_tasks" in client.get("/server").json()["worker"]["reason"]
         services.supervisor.stop()
+
+
+def test_result_that_cannot_be_stored_is_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, right = bench.services.store, bench.services.store.succeed
+    calls = []
+
+    def full(*arguments: Any) -> Job:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return right(*arguments)
+
+    monkeypatch.setattr(store, "succeed", full)
+    found = bench.client.end(bench.submit())
+    assert (found["state"], found["attempt"], len(calls)) == ("succeeded", 2, 2)
+    assert bench.client.end(bench.submit())["state"] == "succeeded"
 
 
 def test_stop_puts_the_running_job_back_even_if_it_is_deaf(bench: Bench) -> None:
