@@ -23,14 +23,14 @@ COLUMNS = {
 INTRODUCTION = """# Results
 
 Written by `benchmarks/report.py` from `benchmarks/results/fit_*.json`, which `benchmarks/bench_fit.py` measures on a
-folder of textured objects (46 here: scans, game assets and furniture, in [-0.9, 0.9]^3; they are not part of the project).
+folder of textured objects (46 here: scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
 
-- Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit, uniform azimuths, elevations -30, 0, 30 degrees, 256 px,
-  white background. No alignment.
+- Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit (uniform azimuths, elevations -30, 0, 30 degrees),
+  256 px, white background. No alignment.
 - **CD**: mean of both directions' mean nearest distance, x100, coordinates / 0.9, 60 000 samples; **floor**: the truth
   against itself. Many of the objects have surfaces inside that no camera can see; **seen** counts only what can be seen
   from outside. **F**: at 0.05, in percent.
-- **PSNR** in dB with vertex colours; **field**: with a colour per pixel; **refined**: the same after texture refinement.
+- **PSNR** in dB with vertex colours; **field**: with a colour per pixel; **refined**: that after texture refinement.
 - **see-through**: true pixels where the result is empty or lies more than 0.03 deeper; **normal**: mean angle.
 - **CPU s**: seconds of one thread for the reconstruction, without reading the files.
 """
