@@ -49,7 +49,7 @@ class Row:
         psnr_refined: as psnr_field after refinement; nan when not asked for.
         iou: of the masks; see_through in percent; normal in degrees.
         cpu: seconds of the reconstruction alone; preview: seconds until the hull was there, nan with depth.
-        pieces_watertight: whether the mesh is closed.
+        watertight: whether the mesh is closed.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Row:
     notes: tuple[str, ...]
 
 
-def measure(name: str, path: str, *, resolution: int, refine: int, pictures: Path | None) -> Row:
+def measure(name: str, path: str, *, resolution: int, refine: int, per_pixel: bool, pictures: Path | None) -> Row:
     """Reconstruct one object and compare it with the truth."""
     cameras, with_depth = PATHS[path]
     views = input_views(name, cameras)
@@ -90,9 +90,9 @@ def measure(name: str, path: str, *, resolution: int, refine: int, pictures: Pat
     truth = novel.composite()
     centre = render_mesh(Mesh(mesh.vertices, mesh.faces), novel.cameras)
     by_vertex = render_mesh(mesh, novel.cameras, supersample=4).rgb
-    by_field = render_mesh(mesh, novel.cameras, field=field, supersample=4).rgb
+    by_field = render_mesh(mesh, novel.cameras, field=field, supersample=4).rgb if per_pixel or refine else None
     refined = _refined(field, mesh, views, novel, refine) if refine else None
-    shown = [truth, by_vertex, by_field] + ([] if refined is None else [refined])
+    shown = [truth, by_vertex] + [picture for picture in (by_field, refined) if picture is not None]
     if pictures is not None:
         _save_picture(pictures / f"{name}_{path}.png", shown, novel, centre)
     assert novel.depth is not None
@@ -109,8 +109,8 @@ def measure(name: str, path: str, *, resolution: int, refine: int, pictures: Pat
         f_score=score.f_score,
         f_score_visible=score_visible.f_score,
         psnr_vertices=float(psnr(by_vertex, truth).mean()),
-        psnr_field=float(psnr(by_field, truth).mean()),
-        psnr_refined=float("nan") if refined is None else float(psnr(refined, truth).mean()),
+        psnr_field=_mean_psnr(by_field, truth),
+        psnr_refined=_mean_psnr(refined, truth),
         iou=float(mask_iou(centre.mask, (novel.depth > 0).float()).mean()),
         see_through=100 * float(see_through(centre.depth, novel.depth).mean()),
         normal=float(normal_angle(centre.normal, novel.normal).mean()),
@@ -120,6 +120,10 @@ def measure(name: str, path: str, *, resolution: int, refine: int, pictures: Pat
         faces=len(mesh.faces),
         notes=notes,
     )
+
+
+def _mean_psnr(picture: torch.Tensor | None, truth: torch.Tensor) -> float:
+    return float("nan") if picture is None else float(psnr(picture, truth).mean())
 
 
 def _refined(field: FusedField, mesh: Mesh, views: Views, novel: Views, steps: int) -> torch.Tensor:
@@ -162,6 +166,17 @@ def commit() -> str:
     return run("rev-parse", "--short", "HEAD") + ("+" if run("status", "--porcelain", "gtr_core") else "")
 
 
+def attempt(name: str, path: str, arguments: argparse.Namespace) -> Row | str:
+    """Measure one object; the message of the error when it cannot be reconstructed."""
+    try:
+        return measure(
+            name, path, resolution=arguments.resolution, refine=arguments.refine, per_pixel=arguments.per_pixel,
+            pictures=arguments.pictures,
+        )  # fmt: skip
+    except GtrError as error:
+        return str(error)
+
+
 def main() -> None:
     """Measure and write ``results/fit_<path>.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -169,6 +184,7 @@ def main() -> None:
     parser.add_argument("--objects", nargs="+", help="names; all when left out")
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--refine", type=int, default=0, help="steps of texture refinement to measure as well")
+    parser.add_argument("--per-pixel", action="store_true", help="measure pictures coloured per pixel as well (slow)")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the results")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     arguments = parser.parse_args()
@@ -177,13 +193,12 @@ def main() -> None:
     for path in arguments.paths:
         rows, failures = [], {}
         for name in names:
-            try:
-                rows.append(measure(name, path, resolution=arguments.resolution, refine=arguments.refine,
-                                    pictures=arguments.pictures))  # fmt: skip
-                print(path, show(rows[-1]), flush=True)
-            except GtrError as error:
-                failures[name] = str(error)
-                print(path, name, "failed:", error, flush=True)
+            found = attempt(name, path, arguments)
+            if isinstance(found, Row):
+                rows.append(found)
+            else:
+                failures[name] = found
+            print(path, show(found) if isinstance(found, Row) else f"{name} failed: {found}", flush=True)
         mean = averages(rows)
         print(path, show(Row(**{**asdict(rows[0]), **mean, "name": f"mean of {len(rows)}"})), flush=True)
         report = {"preset": "fit", "path": path, "device": "cpu", "threads": 1, "commit": commit(),

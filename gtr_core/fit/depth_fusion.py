@@ -89,11 +89,13 @@ class DepthSurface:
             surface), and coverage: at least :data:`_LEAST_COVERAGE` on the surface, at most 0.5 off it.
         blocks: (V, (H - 1) * (W - 1), 4) float32 of every 2 x 2 pixels: smallest and largest depth, smallest cosine,
             and pixels to the outline where all four are background, 0 where some are, -1 where none is.
+        complete: for each view, whether the object ends inside the image: then all that it does not frame is outside.
     """
 
     cameras: Cameras
     pixels: Tensor
     blocks: Tensor
+    complete: tuple[bool, ...]
 
     @classmethod
     def build(cls, cameras: Cameras, depth: Tensor, normal: Tensor | None, mask: Tensor) -> DepthSurface:
@@ -114,7 +116,10 @@ class DepthSurface:
         full = _over_blocks(seen, torch.logical_and) | _over_blocks(unknown, torch.logical_or)
         outline.masked_fill_(full, -1)
         blocks = [nearest, _over_blocks(depth, torch.maximum), steepest, outline]
-        return cls(cameras, *(torch.stack(parts, dim=-1).flatten(1, 2) for parts in (pixels, blocks)))
+        shown = seen | (mask > 0.5)
+        border = torch.cat([shown[:, [0, -1]].flatten(1), shown[:, :, [0, -1]].flatten(1)], dim=1)
+        pixel_table, block_table = (torch.stack(parts, dim=-1).flatten(1, 2) for parts in (pixels, blocks))
+        return cls(cameras, pixel_table, block_table, tuple((~border.any(1)).tolist()))
 
     def distance(self, spacing: float) -> Distance:
         """The fused distance for grids of this spacing (world units): (N, 3) points -> (N,)."""
@@ -145,7 +150,8 @@ class DepthSurface:
         pixel_size = z / self.cameras.intrinsics[view, 0]
         told = torch.where(z > farthest + reach, _UNSEEN * truncation, nearest - z)
         told = torch.where(outline > 0, outline * pixel_size, told).clamp(max=truncation)
-        distance = torch.where(square.framed, told, _UNSEEN * truncation)
+        beside = torch.where((z > 0) & self.complete[view], truncation, _UNSEEN * truncation)
+        distance = torch.where(square.framed, told, beside)
         weight, normal = torch.zeros_like(distance), torch.zeros_like(points)
         between = (z > nearest - reach) & (z < farthest + reach)
         close = (square.framed & (outline <= 0) & (between | (outline == 0))).nonzero().squeeze(-1)

@@ -11,9 +11,11 @@ from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.fit.blend import ProjectionBlend
 from gtr_core.fit.depth_fusion import fuse_depth
+from gtr_core.fit.depth_maps import facing_normals
 from gtr_core.fit.field import FusedField
 from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.fit.specks import unseen_specks, without_specks
+from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress, no_progress
@@ -21,8 +23,9 @@ from gtr_core.views import Views
 
 _MIN_VIEWS = 2
 _TOLERANCE_CELLS = 1.0
-_AGREEMENT_CELLS = 2.0
-_MIN_AGREEMENT = 0.5
+_PROBE_CELLS = (2.0, -0.7)
+_MIN_AGREEMENT = 0.6
+_MAX_OUTSIDE = 0.5
 _PROBES = 20_000
 
 
@@ -75,15 +78,14 @@ def _from_depth(views: Views, depth: Tensor, resolution: int, progress: Progress
     if len(samples) == 0:
         raise GtrError(ErrorCode.EMPTY_RECONSTRUCTION, "The depth images are empty.", "Capture the views again.")
     outside = float((samples.abs().amax(-1) > 1).float().mean())
-    if outside > _MIN_AGREEMENT:
+    if outside > _MAX_OUTSIDE:
         raise GtrError(
             ErrorCode.EMPTY_RECONSTRUCTION,
             f"{outside:.0%} of what the depth images show lies outside the box [-1, 1] that is reconstructed.",
             "Scale and centre the scene so that the object lies inside it.",
         )
     grid = fuse_depth(views.cameras, depth, views.normal, views.mask, resolution, progress)
-    probes = samples[:: max(1, len(samples) // _PROBES)]
-    agreement = float((grid.sample(probes).abs() < _AGREEMENT_CELLS * grid.spacing).float().mean())
+    agreement = _agreement(grid, views.cameras, depth, facing_normals(views.cameras, depth, views.normal))
     if agreement < _MIN_AGREEMENT:
         raise GtrError(
             ErrorCode.EMPTY_RECONSTRUCTION,
@@ -94,6 +96,15 @@ def _from_depth(views: Views, depth: Tensor, resolution: int, progress: Progress
     if outside > 0.001:
         notes = (f"{outside:.1%} of the seen surface lies outside the box and was cut off.",)
     return grid, notes
+
+
+def _agreement(grid: SdfGrid, cameras: Cameras, depth: Tensor, normal: Tensor) -> float:
+    """Share of the depth pixels that the fused surface kept: outside just before them, inside just behind."""
+    seen = (depth > 0).flatten().nonzero().squeeze(-1)
+    seen = seen[:: max(1, len(seen) // _PROBES)]
+    points, normals = backproject(cameras, depth).reshape(-1, 3)[seen], normal.reshape(-1, 3)[seen]
+    before, behind = (grid.sample(points + cells * grid.spacing * normals) for cells in _PROBE_CELLS)
+    return float(((before > 0) & (behind < 0.5 * _TOLERANCE_CELLS * grid.spacing)).float().mean())
 
 
 def _extract(grid: SdfGrid, progress: Progress) -> Mesh:

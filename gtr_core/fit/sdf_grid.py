@@ -45,7 +45,8 @@ class SdfGrid:
         grid = inside.flip(-1).reshape(1, 1, 1, -1, 3)
         values: Tensor = grid_sample(self.values[None, None], grid, mode="bilinear", align_corners=True)
         beyond = torch.linalg.vector_norm(points - inside, dim=-1)
-        return values.reshape(-1) + beyond
+        distance: Tensor = values.reshape(-1) + beyond
+        return distance
 
     def gradient(self, points: Tensor) -> Tensor:
         """Central differences of :meth:`sample` over one cell at (N, 3) points: (N, 3), outward, about unit length."""
