@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from server_under_test import Client, front, plain_request, problem
+from server_under_test import Client, front, problem
+from sphere_request import plain_request
 
 from gtr_server.app import create_app
 from gtr_server.guard import OPEN_ENDPOINT, SIGN_OF_LIFE

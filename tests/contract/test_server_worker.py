@@ -7,7 +7,8 @@ from typing import Any
 
 import psutil
 import pytest
-from server_under_test import Client, front, plain_request, problem, read_npz, wait_until
+from server_under_test import Client, front, problem, read_npz, wait_until
+from sphere_request import plain_request
 
 from gtr_server.crash_history import CrashHistory
 from gtr_server.job import Job

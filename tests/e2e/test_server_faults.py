@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from server_under_test import plain_request, running, sphere_request, wait_until
+from server_under_test import running, wait_until
+from sphere_request import plain_request, sphere_request
 
 
 def test_jobs_survive_kill_and_stop_and_no_worker_is_left(tmp_path: Path) -> None:

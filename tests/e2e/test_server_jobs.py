@@ -10,19 +10,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from server_under_test import (
-    RADIUS,
-    SIZE,
-    Client,
-    RealServer,
-    npy,
-    png,
-    problem,
-    read_npz,
-    running,
-    sphere_request,
-    wait_until,
-)  # fmt: skip
+from server_under_test import Client, RealServer, problem, read_npz, running, wait_until
+from sphere_request import RADIUS, SIZE, npy, png, sphere_request
 
 from gtr_core.progress import STAGES
 
@@ -286,12 +275,6 @@ def test_token_is_in_the_state_file_and_nowhere_else(client: Client, server: Rea
     assert holders == [state]
 
 
-def test_only_the_loopback_address_listens(client: Client, server: RealServer) -> None:
-    process = psutil.Process(server.process.pid)
-    listening = [c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-    assert [address.ip for address in listening] == ["127.0.0.1"]
-
-
 def test_unload_and_restart_keep_the_server_working(client: Client, server: RealServer, parent: str) -> None:
     client.end(parent)
     assert client.post("/server/unload").status_code == 202
@@ -301,14 +284,9 @@ def test_unload_and_restart_keep_the_server_working(client: Client, server: Real
     # The result of the parent comes from disk now.
     job = client.end(client.submit(f"/jobs/{parent}/refine", {"steps": 1}))
     assert job["state"] == "succeeded", job
-    assert client.get("/server").json()["worker"] == {"state": "ready", "reason": ""}
-
-
-def test_server_says_what_it_is(client: Client) -> None:
     found = client.get("/server").json()
-    assert found["device"]["kind"] == "cpu"
+    assert found["worker"] == {"state": "ready", "reason": ""}
     assert 0 < found["device"]["free"] < found["device"]["total"]
-    assert found["limits"]["images"][0] == 2
 
 
 def test_front_has_no_torch_in_memory(server: RealServer, client: Client) -> None:

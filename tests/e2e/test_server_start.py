@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from server_under_test import ROOT, RealServer, plain_request, running, sphere_request, wait_until
+from server_under_test import ROOT, RealServer, running, wait_until
+from sphere_request import plain_request, sphere_request
 
 from gtr_server import state_file
 
@@ -41,6 +42,8 @@ def test_second_start_finds_the_first(tmp_path: Path) -> None:
         assert set(found) == {"product", "pid", "host", "port", "token", "version", "api", "instance_id"}
         assert (found["product"], found["host"], found["pid"]) == ("gtr", "127.0.0.1", server.process.pid)
         assert len(found["token"]) >= 43
+        connections = psutil.Process(server.process.pid).net_connections("inet")
+        assert {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
 def test_many_starters_agree_on_one_server(tmp_path: Path) -> None:
