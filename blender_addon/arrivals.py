@@ -6,13 +6,14 @@ Functions that may meet the user's Edit mode or his own paint answer whether the
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import bpy
 
 from . import result_objects, scene, stale, thumbnails, windows
 from .preferences import get_preferences
 from .run import Run
-from .values import MeshResult
+from .values import MeshResult, Placement
 from .windows import view_context
 
 
@@ -44,6 +45,9 @@ def place_mesh(run: Run) -> None:
         return
     obj = result_objects.find(run.preview_id)
     with view_context() as context:
+        if obj is not None and run.height > 0:
+            scene.remove_object(obj)  # its size was that of the rough surface
+            obj = None
         if obj is not None and obj.mode != "EDIT":
             scene.replace_mesh(obj, run.mesh)
         else:
@@ -145,11 +149,20 @@ def _create(context: bpy.types.Context, run: Run, mesh: MeshResult) -> bpy.types
     preferences = get_preferences(context)
     name = preferences.collection_name.strip() or "GTR"
     assert run.placement is not None
+    placement = _standing(run, mesh) if run.height > 0 else run.placement
     untouched = windows.selection(context) == run.selection
-    obj = scene.create_object(mesh, run.placement, f"{run.title}_GTR", name, unlit=preferences.unlit)
+    obj = scene.create_object(mesh, placement, f"{run.title}_GTR", name, unlit=preferences.unlit)
     if untouched:
         run.selection = windows.selection(context)  # a source that OVER hides is no longer selected
     return obj
+
+
+def _standing(run: Run, mesh: MeshResult) -> Placement:
+    """The placement that gives a mesh from images the height that the user asked for, standing on the ground."""
+    assert run.placement is not None
+    low, high = float(mesh.vertices[:, 1].min()), float(mesh.vertices[:, 1].max())
+    unit = run.height / max(high - low, 1e-6)
+    return replace(run.placement, radius=unit * scene.FILL, center=(0.0, 0.0, -low * unit))
 
 
 def _write_record(run: Run, obj: bpy.types.Object) -> None:

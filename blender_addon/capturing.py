@@ -98,6 +98,7 @@ class Capturing:
         """Another file is opened: nothing that was taken shows it."""
         self.drop()
         self.taken = None
+        thumbnails.show_views(())
 
     def scene_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Blender updated something: the views may have to be looked at again."""

@@ -118,6 +118,8 @@ def _images_run(context: bpy.types.Context) -> Run:
     run = _reconstruct_run(context, "Images")
     run.views = tuple(images_input.collect_views(context))
     run.placement = images_input.placement(context)
+    if context.scene.gtr.camera_set != "scene":
+        run.height = context.scene.gtr.height
     run.key += f" {len(run.views)} images"
     return run
 

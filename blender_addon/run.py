@@ -94,6 +94,7 @@ class Run:
             they are still the same.
         area: address of the 3D view in which the button was pressed, 0 elsewhere.
         place: where the result goes.
+        height: what the result's height is to be, in Blender units; 0 keeps the scale of the placement.
         source_names: objects to capture (reconstruct, capture).
         key: settings that decide how long it takes, for the time left.
         result_id: id of the result object ("" before it is there).
@@ -120,6 +121,7 @@ class Run:
     refine: RefineOptions | None = None
     views: tuple[CapturedView, ...] = ()
     placement: Placement | None = None
+    height: float = 0.0
     handle: str = ""
     result_id: str = ""
     preview_id: str = ""

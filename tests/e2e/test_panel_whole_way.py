@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from panel_subprocess import play
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).parent / "blender_scripts" / "panel_way.py"
 ORANGE = (200, 100, 50)
-SECONDS = 500
 
 
 @pytest.fixture(scope="module")
@@ -28,34 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> dict[str, Any]:
     """What the script measured; every test looks at its own part."""
-    if importlib.util.find_spec("bpy") is None:
-        pytest.skip("the module bpy is not installed")
-    environment = {
-        **os.environ,
-        "BLENDER_USER_SCRIPTS": str(folder / "scripts"),
-        "BLENDER_USER_CONFIG": str(folder / "config"),
-        "GTR_HOME": str(folder / "home"),
-        "GTR_PYTHON": sys.executable,
-        "OMP_NUM_THREADS": "1",
-        "http_proxy": "http://127.0.0.1:9",
-    }
-    for name in ("scripts/addons", "config", "out"):
-        (folder / name).mkdir(parents=True)
-    subprocess.run([sys.executable, ROOT / "build_addon.py", "-o", folder], check=True, capture_output=True)
-    (addon,) = folder.glob("*.zip")
-    done = subprocess.run(
-        [sys.executable, SCRIPT, addon, folder / "out"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        env=environment,
-        check=False,
-    )
-    report = folder / "out" / "facts.json"
-    assert report.exists(), done.stdout[-6000:]
-    assert "Traceback" not in done.stdout, done.stdout[-6000:]
-    return dict(json.loads(report.read_text(encoding="utf-8")))
+    return play("panel_way.py", folder)
 
 
 def test_one_call_makes_a_result(facts: dict[str, Any]) -> None:
