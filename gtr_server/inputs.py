@@ -18,6 +18,7 @@ from gtr_core.io.posed_image import PosedImage, assemble
 from gtr_core.progress import Progress
 from gtr_core.views import Views
 from gtr_server.blobs import blob_path
+from gtr_server.limits import MAX_JOB_PIXELS
 
 STAGE = "load"
 
@@ -48,10 +49,17 @@ def read_views(request: dict[str, Any], blobs: Path, progress: Progress) -> View
         GtrError: the code of the view at fault, with its index.
     """
     background = as_background(request["options"]["background"])
-    images = []
+    images: list[PosedImage] = []
+    pixels = 0
     for index, image in enumerate(request["images"]):
         progress(STAGE, index, len(request["images"]))
         images.append(_posed_image(image, blobs, background, index))
+        pixels += images[-1].rgba[..., 0].numel()
+        if pixels > MAX_JOB_PIXELS:
+            text = (
+                f"The first {index + 1} images have {pixels / 1e6:.0f} MP; the limit is {MAX_JOB_PIXELS / 1e6:.0f} MP."
+            )
+            raise GtrError(ErrorCode.IMAGE_TOO_LARGE, text, "Make the images smaller, or take fewer.", view=index)
     return assemble(images)
 
 

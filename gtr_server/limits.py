@@ -5,6 +5,8 @@ from __future__ import annotations
 MAX_IMAGES = 256
 MAX_PIXELS = 64_000_000
 """Pixels of one image; the core refuses larger ones from their header, before decoding."""
+MAX_JOB_PIXELS = 400_000_000
+"""Pixels of all images of a job together."""
 MAX_BLOB_BYTES = 64 * 1024 * 1024
 """Enough for a float32 normal map of 5 megapixels."""
 MAX_JSON_BYTES = 1024 * 1024
