@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +20,10 @@ from gtr_core.views import Views
 
 _PREVIEW_RESOLUTION = 128
 _SCORE_SIZE = 128
-_SCORE_RESOLUTION = 128
+_AROUND = 0.2
+"""How far before and behind a surface its colours are compared, world units."""
+_AROUND_SAMPLES = 9
+_MAX_CONTRAST = 0.4
 _MIN_COMMON_RAYS = 200
 _TOLERANCE = 1.02
 """The hull is kept only when the fit's colours disagree by more than this factor of the hull's."""
@@ -70,25 +74,49 @@ def reconstruct_from_masks(
 
 @torch.no_grad()
 def prefers_fit(views: Views, hull: SdfGrid, fitted: SdfGrid) -> bool:
-    """Whether the other views colour each view at least as well on the fitted surface as on the hull.
+    """Whether the other views colour each view better on the fitted surface than on the hull, and well at all.
 
     A view's own colours would always prefer the hull: projected onto it they reproduce the picture by construction.
-    Without enough points that two views see on both surfaces, the smoother fit is taken.
+    The fit has to agree clearly better than points just before and behind it do, otherwise it has followed chance.
+    With few views there may be no point that two of them see on both surfaces; then this alone decides, and without
+    any witness the smoother fit is taken.
     """
     rays = MaskRays.of(views, _SCORE_SIZE)
-    hull = hull.resampled(min(_SCORE_RESOLUTION, hull.resolution))
-    seen = [_judge(surface, rays) for surface in (hull, inside_hull(fitted, hull))]
-    common = (seen[0][1] > 0) & (seen[1][1] > 0)
+    on_hull, on_fit = (_Verdict.on(surface, rays) for surface in (hull, inside_hull(fitted, hull)))
+    if on_fit.contrast() > _MAX_CONTRAST:
+        return False
+    common = (on_hull.weight > 0) & (on_fit.weight > 0)
     if int(common.sum()) < _MIN_COMMON_RAYS:
         return True
-    hull_score, fit_score = (float((cost[common] / weight[common]).mean()) for cost, weight in seen)
+    hull_score, fit_score = (float((told.cost / told.weight)[common].mean()) for told in (on_hull, on_fit))
     return fit_score <= _TOLERANCE * hull_score
 
 
-def _judge(surface: SdfGrid, rays: MaskRays) -> tuple[Tensor, Tensor]:
-    """Disagreement (N,) of every ray at its surface point, and the weight (N,) of the views that witness it."""
-    witnesses = Witnesses.of(surface, rays)
-    points = rays.origins + rays.directions * witnesses.distance[:, None]
-    everyone = torch.arange(len(rays), device=points.device)
-    cost = disagreement(rays, everyone, witnesses.weight, points[:, None])[:, 0]
-    return cost, witnesses.weight.sum(0)
+@dataclass(frozen=True)
+class _Verdict:
+    """What the witnesses say of a surface.
+
+    Args:
+        cost: (N,) disagreement of every ray at its surface point.
+        around: (N,) its mean over points before and behind the surface.
+        weight: (N,) of the views that witness it, 0 where none does.
+    """
+
+    cost: Tensor
+    around: Tensor
+    weight: Tensor
+
+    @classmethod
+    def on(cls, surface: SdfGrid, rays: MaskRays) -> _Verdict:
+        witnesses = Witnesses.of(surface, rays)
+        offsets = torch.linspace(-_AROUND, _AROUND, _AROUND_SAMPLES, device=surface.values.device)
+        along = witnesses.distance[:, None] + offsets
+        points = rays.origins[:, None] + rays.directions[:, None] * along[..., None]
+        everyone = torch.arange(len(rays), device=points.device)
+        cost = disagreement(rays, everyone, witnesses.weight, points)
+        return cls(cost[:, _AROUND_SAMPLES // 2], cost.mean(1), witnesses.weight.sum(0))
+
+    def contrast(self) -> float:
+        """Disagreement on the surface over that around it: 0 = the colours prove it, 1 = they say nothing."""
+        around = float(self.around.sum())
+        return float(self.cost.sum()) / around if around > 0 else 0.0

@@ -137,6 +137,17 @@ def test_a_dented_fit_loses_against_the_hull_and_a_true_one_wins(six: Views) -> 
     assert not prefers_fit(six, hull, ball_distance(64, 0.5))
 
 
+def test_a_fit_that_no_colour_confirms_loses_although_nothing_compares_it_with_the_hull() -> None:
+    """Every view shows noise of its own: whatever shape is fitted, its colours agree by chance only."""
+    views = ball_views(camera_set("orthogonal", height=128, width=128))
+    noise = torch.rand(views.rgba.shape[0], 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    colors = torch.nn.functional.interpolate(noise, (128, 128), mode="bilinear").permute(0, 2, 3, 1)
+    noisy = Views(torch.cat([colors, views.rgba[..., 3:]], dim=-1), views.cameras)
+    hull = visual_hull(views, 64)
+    assert prefers_fit(views, hull, ball_distance(64))
+    assert not prefers_fit(noisy, hull, ball_distance(64))
+
+
 def test_whole_way_reports_stages_in_order_and_previews_the_hull(six: Views) -> None:
     stages: list[tuple[str, int, int]] = []
     previews: list[Mesh] = []
