@@ -33,8 +33,8 @@ class TextureConfig:
         hidden: width of the colour MLP.
     """
 
-    channels: int = 16
-    resolution: int = 128
+    channels: int = 8
+    resolution: int = 256
     hidden: int = 32
 
 
