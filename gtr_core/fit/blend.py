@@ -15,7 +15,7 @@ from gtr_core.fit.depth_maps import PixelSquare, facing_normals, jumps
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.depth import backproject
 
-_COSINE_POWER = 4
+_COSINE_POWER = 6
 _FEATHER_PIXELS = 3
 """Width of the ramp beside outlines and depth jumps, where a pixel may mix two surfaces."""
 _FEATHER_FLOOR = 1e-3
