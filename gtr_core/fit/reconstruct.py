@@ -14,7 +14,7 @@ from gtr_core.fit.depth_fusion import fuse_depth
 from gtr_core.fit.depth_maps import facing_normals
 from gtr_core.fit.field import FusedField
 from gtr_core.fit.sdf_grid import SdfGrid
-from gtr_core.fit.specks import unseen_specks, without_specks
+from gtr_core.fit.specks import unseen_specks, without_specks, without_vertices
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
@@ -120,11 +120,10 @@ def _colored(
     progress("color", 0, 2)
     field = FusedField.build(grid, blend, seed=seed)
     colors, weight = blend.seen_color(mesh.vertices, field.grid.gradient(mesh.vertices))
-    specks = unseen_specks(mesh, weight > 0)
+    dropped, specks = unseen_specks(mesh, weight > 0)
     if specks:
         field = FusedField.build(without_specks(grid, specks), blend, seed=seed)
-        mesh = field.grid.extract()
-        colors, weight = blend.seen_color(mesh.vertices, field.grid.gradient(mesh.vertices))
+        mesh, colors, weight = without_vertices(mesh, dropped), colors[~dropped], weight[~dropped]
     progress("color", 1, 2)
     unseen = _unseen_share(mesh, weight)
     if unseen >= 0.005:

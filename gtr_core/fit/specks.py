@@ -24,7 +24,7 @@ def components(mesh: Mesh) -> tuple[int, Tensor]:
     return int(number), torch.from_numpy(labels.astype(np.int64)).to(mesh.vertices.device)
 
 
-def unseen_specks(mesh: Mesh, seen: Tensor) -> list[Tensor]:
+def unseen_specks(mesh: Mesh, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Small pieces without a single vertex that a view sees.
 
     Args:
@@ -32,15 +32,28 @@ def unseen_specks(mesh: Mesh, seen: Tensor) -> list[Tensor]:
         seen: (N,) bool per vertex.
 
     Returns:
-        The vertices (n, 3) of each such piece.
+        Which vertices (N,) belong to such a piece, and the vertices (n, 3) of each.
     """
     number, labels = components(mesh)
-    if number < 2:
-        return []
     shown = torch.zeros(number, dtype=torch.bool, device=labels.device)
     shown[labels[seen]] = True
-    pieces = [mesh.vertices[labels == label] for label in (~shown).nonzero().squeeze(-1)]
-    return [piece for piece in pieces if float((piece.amax(0) - piece.amin(0)).max()) <= _LARGEST]
+    belongs = torch.zeros_like(seen)
+    pieces = []
+    for label in (~shown).nonzero().squeeze(-1):
+        piece = labels == label
+        vertices = mesh.vertices[piece]
+        if number > 1 and float((vertices.amax(0) - vertices.amin(0)).max()) <= _LARGEST:
+            belongs |= piece
+            pieces.append(vertices)
+    return belongs, pieces
+
+
+def without_vertices(mesh: Mesh, dropped: Tensor) -> Mesh:
+    """The mesh without these vertices (N,) bool, which make up whole pieces."""
+    place = (~dropped).cumsum(0) - 1
+    faces = mesh.faces[~dropped[mesh.faces[:, 0]]]
+    colors = None if mesh.colors is None else mesh.colors[~dropped]
+    return Mesh(mesh.vertices[~dropped], place[faces], colors)
 
 
 def without_specks(grid: SdfGrid, specks: list[Tensor]) -> SdfGrid:

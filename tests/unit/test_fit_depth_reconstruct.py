@@ -13,7 +13,7 @@ from gtr_core.fit.blend import ProjectionBlend
 from gtr_core.fit.field import FusedField
 from gtr_core.fit.reconstruct import reconstruct_fit
 from gtr_core.fit.sdf_grid import SdfGrid, dense_grid
-from gtr_core.fit.specks import components, unseen_specks, without_specks
+from gtr_core.fit.specks import components, unseen_specks, without_specks, without_vertices
 from gtr_core.geometry.cameras import camera_set, orbit
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import psnr
@@ -151,12 +151,15 @@ def test_specks_that_no_view_shows_vanish_and_seen_ones_stay() -> None:
     mesh = grid.extract()
     assert components(mesh)[0] == 3
     radius = mesh.vertices.norm(dim=-1)
-    specks = unseen_specks(mesh, (radius > 0.4) & (radius < 0.6))
+    dropped, specks = unseen_specks(mesh, (radius > 0.4) & (radius < 0.6))
     assert len(specks) == 2
     cleaned = without_specks(grid, specks)
     alone = dense_grid(lambda points: points.norm(dim=-1) - 0.5, 65)
     assert torch.equal(cleaned.values < 0, alone.values < 0)
-    assert len(unseen_specks(mesh, torch.ones(len(radius), dtype=torch.bool))) == 0
+    kept, expected = without_vertices(mesh, dropped), alone.extract()
+    assert torch.equal(kept.faces, expected.faces)
+    torch.testing.assert_close(kept.vertices, expected.vertices)
+    assert unseen_specks(mesh, torch.ones(len(radius), dtype=torch.bool))[1] == []
 
 
 def test_stages_come_in_order(views: Views) -> None:
