@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class MeshTexture:
+    """A picture on a mesh. Vertices at the border of a chart have several places on it.
+
+    Args:
+        uv: (L,2) float in [0,1], v down as glTF has it.
+        vertex: (L,) int vertex of each place.
+        faces: (M,3) int indices into ``uv``: the faces of the mesh, corner by corner.
+        png: the encoded picture, sRGB.
+        size: of its sides in texels.
+    """
+
+    uv: NDArray[Any]
+    vertex: NDArray[Any]
+    faces: NDArray[Any]
+    png: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class ExportMesh:
     """One object of an exported file; the axes are the caller's business.
 
@@ -21,12 +40,14 @@ class ExportMesh:
         vertices: (N,3) float.
         faces: (M,3) int, counter-clockwise seen from outside.
         colors: (N,3) or (N,4), uint8 sRGB or float linear; None = none. Alpha is not written.
+        texture: shown instead of ``colors`` by the formats that know textures.
     """
 
     name: str
     vertices: NDArray[Any]
     faces: NDArray[Any]
     colors: NDArray[Any] | None = None
+    texture: MeshTexture | None = None
 
     def checked(self) -> ExportMesh:
         """The same with float32 vertices and uint32 faces.
@@ -47,7 +68,15 @@ class ExportMesh:
             raise ValueError(f"{self.name} has a face with a vertex that does not exist")
         if self.colors is not None and (len(self.colors) != len(vertices) or self.colors.shape[1] not in (3, 4)):
             raise ValueError(f"{self.name} has colours {self.colors.shape} for {len(vertices)} vertices")
-        return ExportMesh(self.name, vertices, faces.astype(np.uint32), self.colors)
+        if self.texture is not None:
+            self._check_texture(self.texture, faces)
+        return ExportMesh(self.name, vertices, faces.astype(np.uint32), self.colors, self.texture)
+
+    def _check_texture(self, texture: MeshTexture, faces: NDArray[Any]) -> None:
+        places = len(texture.uv)
+        inside = texture.faces.shape == faces.shape and texture.faces.min() >= 0 and texture.faces.max() < places
+        if not inside or len(texture.vertex) != places or not (texture.vertex[texture.faces] == faces).all():
+            raise ValueError(f"{self.name} has a texture of another mesh")
 
 
 def linear_colors(colors: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from . import job_requests as tasks
+from .bake_values import TextureReady
 from .client import COLORS_LIMIT, MASK_LIMIT, MESH_LIMIT, GtrClient, Preview
 from .errors import ClientError, Interrupted
+from .job_bake import bake_texture
+from .job_bodies import background_body, blobs_of, npy_bytes, reconstruct_body, refine_body
 from .job_follow import JobFollower, progress_text
-from .packages import numpy
 from .results import check_mask, read_colors, read_mesh
 from .values import ColorsReady, Event, Finished, MasksReady, MeshReady, PreviewMesh, Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .server_link import ServerLink
-    from .values import Background, RefineOptions
+    from .values import RefineOptions
 
 _UPLOAD_ROUNDS = 3
 _GONE = frozenset({"server_off", "server_stopped", "auth", "not_gtr"})
@@ -72,6 +77,8 @@ class JobFlow:
             self._refine(follower, request, task.job_id, task.options, None)
         elif isinstance(task, tasks.Recolour):
             self._recolour(follower, request, task)
+        elif isinstance(task, tasks.Bake):
+            self._bake(follower, request, task)
         elif isinstance(task, tasks.Masks):
             self._masks(follower, request, task)
         else:
@@ -83,9 +90,9 @@ class JobFlow:
     def _reconstruct(self, follower: JobFollower, request: tasks.Request, task: tasks.Reconstruct) -> None:
         vertex_count = None
         if not request.mesh_job:
-            blobs = [blob for view in task.views for blob in _blobs(view)]
+            blobs = [blob for view in task.views for blob in blobs_of(view)]
             digests = self._send(follower.client, request, blobs)
-            body = _reconstruct_body(task, digests)
+            body = reconstruct_body(task, digests)
             request.job_id = self._submit(
                 follower, request, blobs, lambda client: client.submit(body, f"{request.key}-reconstruct")
             )
@@ -131,7 +138,7 @@ class JobFlow:
                 self._emit(ColorsReady(request.handle, colors, step, False, request.job_id))
 
         _check_cancel(request)
-        body = _refine_body(options)
+        body = refine_body(options)
         request.job_id = follower.client.refine(parent, body, f"{request.key}-refine")
         job = follower.follow(request.job_id, show, finishable=True)
         colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), vertex_count)
@@ -141,19 +148,43 @@ class JobFlow:
         self._emit(ColorsReady(request.handle, colors, done, True, request.job_id))
 
     def _recolour(self, follower: JobFollower, request: tasks.Request, task: tasks.Recolour) -> None:
-        blob = _npy(task.points)
-        (digest,) = self._send(follower.client, request, [blob])
-        request.job_id = self._submit(
-            follower, request, [blob], lambda client: client.recolour(task.job_id, digest, f"{request.key}-recolour")
-        )
-        follower.follow(request.job_id)
-        colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), len(task.points))
+        colors = self._colors_at(follower, request, task.job_id, task.points, f"{request.key}-recolour")
         self._emit(ColorsReady(request.handle, colors, 0, True, request.job_id))
+
+    def _bake(self, follower: JobFollower, request: tasks.Request, task: tasks.Bake) -> None:
+        def step(stage: str, done: float) -> None:
+            _check_cancel(request)
+            self._run_controls()
+            self._link.keep_lease()
+            self._emit(Progress(request.handle, stage, done, text=progress_text(stage)))
+
+        def colors_at(points: NDArray[np.float32], part: int, parts: int) -> NDArray[np.uint8]:
+            def emit(event: Event) -> None:
+                if isinstance(event, Progress):
+                    # Of several jobs each fills its share of one stage.
+                    event = replace(event, stage="color", fraction=(part + event.overall) / parts)
+                self._emit(event)
+
+            inner = JobFollower(self._link, follower.client, request, emit, self._run_controls)
+            colors = self._colors_at(inner, request, task.job_id, points, f"{request.key}-bake-{part}")
+            follower.client = inner.client
+            return colors
+
+        self._emit(TextureReady(request.handle, bake_texture(task.surface, colors_at, step)))
+
+    def _colors_at(
+        self, follower: JobFollower, request: tasks.Request, parent: str, points: NDArray[np.float32], key: str
+    ) -> NDArray[np.uint8]:
+        blob = npy_bytes(points)
+        (digest,) = self._send(follower.client, request, [blob])
+        request.job_id = self._submit(follower, request, [blob], lambda client: client.recolour(parent, digest, key))
+        follower.follow(request.job_id)
+        return read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), len(points))
 
     def _masks(self, follower: JobFollower, request: tasks.Request, task: tasks.Masks) -> None:
         blobs = list(task.images)
         digests = self._send(follower.client, request, blobs)
-        body = {"images": [{"blob": digest} for digest in digests], "background": _background(task.background)}
+        body = {"images": [{"blob": digest} for digest in digests], "background": background_body(task.background)}
         request.job_id = self._submit(
             follower, request, blobs, lambda client: client.masks(body, f"{request.key}-masks")
         )
@@ -200,56 +231,6 @@ class JobFlow:
 def _check_cancel(request: tasks.Request) -> None:
     if request.cancel.is_set():
         raise Interrupted
-
-
-def _blobs(view: Any) -> list[bytes]:
-    return [blob for blob in (view.png, view.mask_png, view.depth_npy, view.normal_npy) if blob is not None]
-
-
-def _reconstruct_body(task: tasks.Reconstruct, digests: list[str]) -> dict[str, Any]:
-    rest = iter(digests)
-    images = []
-    for view in task.views:
-        camera = {"K": view.K, "world_to_camera": view.world_to_camera, "convention": "opencv"}
-        image: dict[str, Any] = {"blob": next(rest), "camera": camera}
-        for name, blob in (
-            ("mask_blob", view.mask_png), ("depth_blob", view.depth_npy), ("normal_blob", view.normal_npy)
-        ):  # fmt: skip
-            if blob is not None:
-                image[name] = next(rest)
-        images.append(image)
-    options = task.options
-    return {
-        "model": options.model,
-        "images": images,
-        "options": {
-            "grid_resolution": options.grid_resolution,
-            "face_limit": options.face_limit,
-            "seed": options.seed,
-            "background": _background(options.background),
-        },
-    }
-
-
-def _refine_body(options: RefineOptions) -> dict[str, Any]:
-    body: dict[str, Any] = {"steps": options.steps, "strength": options.strength, "seed": options.seed}
-    return {**body, "views": list(options.views)} if options.views is not None else body
-
-
-def _background(background: Background) -> dict[str, Any]:
-    body: dict[str, Any] = {"mode": background.mode}
-    if background.color is not None:
-        body["color"] = list(background.color)
-    if background.tolerance is not None:
-        body["tolerance"] = background.tolerance
-    return body
-
-
-def _npy(points: Any) -> bytes:
-    np = numpy()
-    file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(points, dtype="<f4"), allow_pickle=False)
-    return file.getvalue()
 
 
 def _name_image(error: ClientError, request: tasks.Request) -> ClientError:

@@ -28,6 +28,7 @@ _NO_CONTACT = frozenset({"server_off", "no_response", "auth", "not_gtr", "stoppi
 
 STAGE_WORDS = {
     "start": "Start server",
+    "unwrap": "Lay out texture",
     "send": "Send",
     "wait": "Wait",
     "load": "Load model",
@@ -40,6 +41,7 @@ STAGE_WORDS = {
     "texture": "Refine",
     "save": "Save",
     "fetch": "Fetch",
+    "picture": "Write picture",
 }
 """What the panel calls the stages."""
 

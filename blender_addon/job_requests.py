@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .bake_values import BakeSurface
     from .values import Background, CapturedView, Handle, ReconstructOptions, RefineOptions
 
 
@@ -40,6 +41,14 @@ class Recolour:
 
 
 @dataclass(frozen=True)
+class Bake:
+    """A texture of a job's field for a surface."""
+
+    job_id: str
+    surface: BakeSurface
+
+
+@dataclass(frozen=True)
 class Masks:
     """Foreground masks of image files."""
 
@@ -54,7 +63,7 @@ class Attach:
     job_id: str
 
 
-Task = Union[Reconstruct, Refine, Recolour, Masks, Attach]
+Task = Union[Reconstruct, Refine, Recolour, Bake, Masks, Attach]
 
 
 @dataclass

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .bake_values import BakeSurface
     from .values import Background, CapturedView, ReconstructOptions, RefineOptions, ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,10 @@ class JobRunner:
     def submit_recolour(self, job_id: str, points: NDArray[np.float32]) -> Handle:
         """Colours of the job's field at points (N,3) float32, GTR world: one final ``ColorsReady``, same order."""
         return self._submit(tasks.Recolour(job_id, points))
+
+    def submit_bake(self, job_id: str, surface: BakeSurface) -> Handle:
+        """A texture of the job's field for a surface: one ``TextureReady``."""
+        return self._submit(tasks.Bake(job_id, surface))
 
     def submit_masks(self, images: list[bytes], background: Background) -> Handle:
         """Foreground masks of image files: one ``MasksReady``."""

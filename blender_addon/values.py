@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
+from .bake_values import TextureReady
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -290,4 +292,7 @@ class Finished:
     stopped_early: bool = False
 
 
-Event = Union[ServerLine, Progress, PreviewMesh, MeshReady, ColorsReady, MasksReady, Failed, Lost, Cancelled, Finished]
+Event = Union[
+    ServerLine, Progress, PreviewMesh, MeshReady, ColorsReady, MasksReady, TextureReady, Failed, Lost, Cancelled,
+    Finished,
+]  # fmt: skip
