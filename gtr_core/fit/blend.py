@@ -49,7 +49,7 @@ class ProjectionBlend:
         cls, rgba: Tensor, cameras: Cameras, depth: Tensor, normal: Tensor | None, tolerance: float
     ) -> ProjectionBlend:
         """From pictures (V, H, W, 4) in [0, 1], depth (V, H, W) and normals (V, H, W, 3), estimated when None."""
-        normal = facing_normals(cameras, depth, normal)
+        normal = facing_normals(cameras, depth, normal, backproject(cameras, depth))
         pixels = (rgba * 255).round().clamp(0, 255).to(torch.uint8)
         return cls(pixels, cameras, depth, (normal * 127).round().to(torch.int8), tolerance)
 

@@ -102,7 +102,7 @@ class DepthSurface:
         """Prepare depth (V, H, W), normals (V, H, W, 3) or None, and the soft mask (V, H, W)."""
         points = backproject(cameras, depth)
         rays = normalize(cameras.positions[:, None, None] - points, dim=-1)
-        normal = facing_normals(cameras, depth, normal)
+        normal = facing_normals(cameras, depth, normal, points)
         seen = depth > 0
         to_surface = distance_to(seen)
         offset = (normal * points).sum(-1)

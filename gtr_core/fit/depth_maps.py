@@ -30,14 +30,17 @@ def estimate_normals(cameras: Cameras, depth: Tensor) -> Tensor:
     return normal * seen[..., None]
 
 
-def facing_normals(cameras: Cameras, depth: Tensor, normal: Tensor | None) -> Tensor:
-    """Normals (V, H, W, 3) turned towards their camera; estimated from the depth (V, H, W) where none is given."""
+def facing_normals(cameras: Cameras, depth: Tensor, normal: Tensor | None, points: Tensor) -> Tensor:
+    """Normals (V, H, W, 3) turned towards their camera; estimated from the depth (V, H, W) where none is given.
+
+    ``points`` (V, H, W, 3) are those of :func:`gtr_core.geometry.depth.backproject`.
+    """
     if normal is None:
         return estimate_normals(cameras, depth)
     missing = (normal.abs().amax(-1) < 1e-6) & (depth > 0)
     if bool(missing.any()):
         normal = torch.where(missing[..., None], estimate_normals(cameras, depth), normal)
-    towards = cameras.positions[:, None, None] - backproject(cameras, depth)
+    towards = cameras.positions[:, None, None] - points
     return torch.where((normal * towards).sum(-1, keepdim=True) < 0, -normal, normal)
 
 

@@ -15,7 +15,6 @@ from gtr_core.fit.depth_maps import facing_normals
 from gtr_core.fit.field import FusedField
 from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.fit.specks import unseen_specks, without_specks, without_vertices
-from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress, no_progress
@@ -85,7 +84,7 @@ def _from_depth(views: Views, depth: Tensor, resolution: int, progress: Progress
             "Scale and centre the scene so that the object lies inside it.",
         )
     grid = fuse_depth(views.cameras, depth, views.normal, views.mask, resolution, progress)
-    agreement = _agreement(grid, views.cameras, depth, facing_normals(views.cameras, depth, views.normal))
+    agreement = _agreement(grid, views, depth)
     if agreement < _MIN_AGREEMENT:
         raise GtrError(
             ErrorCode.EMPTY_RECONSTRUCTION,
@@ -98,11 +97,13 @@ def _from_depth(views: Views, depth: Tensor, resolution: int, progress: Progress
     return grid, notes
 
 
-def _agreement(grid: SdfGrid, cameras: Cameras, depth: Tensor, normal: Tensor) -> float:
+def _agreement(grid: SdfGrid, views: Views, depth: Tensor) -> float:
     """Share of the depth pixels that the fused surface kept: outside just before them, inside just behind."""
+    points = backproject(views.cameras, depth)
+    normals = facing_normals(views.cameras, depth, views.normal, points)
     seen = (depth > 0).flatten().nonzero().squeeze(-1)
     seen = seen[:: max(1, len(seen) // _PROBES)]
-    points, normals = backproject(cameras, depth).reshape(-1, 3)[seen], normal.reshape(-1, 3)[seen]
+    points, normals = points.reshape(-1, 3)[seen], normals.reshape(-1, 3)[seen]
     before, behind = (grid.sample(points + cells * grid.spacing * normals) for cells in _PROBE_CELLS)
     return float(((before > 0) & (behind < 0.5 * _TOLERANCE_CELLS * grid.spacing)).float().mean())
 
