@@ -53,7 +53,7 @@ def display() -> Iterator[str]:
         server.wait(10)
 
 
-def play(script: Path, scenario: str, folder: Path, *, limit: float = 240.0, **environment: str) -> Outcome:
+def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **environment: str) -> Outcome:
     """Play one scenario of a script in a fresh Blender with the add-on installed.
 
     Args:
@@ -104,6 +104,6 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 240.0, **e
     report = out / "report.json"
     assert report.exists(), f"Blender ended without a report (code {blender.returncode}):\n{output[-4000:]}"
     found = json.loads(report.read_text(encoding="utf-8"))
-    assert found["error"] is None, f"{found['error']}\npictures in {out}\n{output[-3000:]}"
+    assert found["error"] is None, f"{found['error']}\n{found['facts']}\npictures in {out}\n{output[-3000:]}"
     assert "Traceback" not in output, output[-4000:]
     return Outcome(found["facts"], out, output)

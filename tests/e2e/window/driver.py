@@ -38,7 +38,7 @@ class Driver:
         deadline: seconds that each condition may take.
     """
 
-    def __init__(self, scenario: Callable[[Driver], Steps], out: Path, deadline: float = 90.0) -> None:
+    def __init__(self, scenario: Callable[[Driver], Steps], out: Path, deadline: float = 150.0) -> None:
         self.out = out
         self.facts: dict[str, object] = {}
         self._deadline = deadline
@@ -232,9 +232,18 @@ class Driver:
         if error is not None:
             with bpy.context.temp_override(window=self.window, screen=self.window.screen, area=self.area):
                 bpy.ops.screen.screenshot(filepath=str(self.out / "failure.png"))
+            self.facts["session"] = _session_in_words()
         report = {"error": error, "facts": self.facts}
         (self.out / "report.json").write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
         bpy.ops.wm.quit_blender()
+
+
+def _session_in_words() -> str:
+    from gtr.session import session
+
+    run = session.run
+    doing = f"{run.kind}, stage {run.stage!r}, {run.text!r}, {run.elapsed:.0f} s" if run else "nothing"
+    return f"{session.state}; server {session.server.state}; runs {doing}; error {session.error}"
 
 
 def main(scenarios: dict[str, Callable[[Driver], Steps]]) -> None:
