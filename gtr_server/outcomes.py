@@ -62,15 +62,18 @@ class Outcomes:
 
     def failed(self, job: Job, message: Failed) -> None:
         """Commit the error."""
+        self._discard(job)
         error = {"code": message.code, "detail": message.detail, "hint": message.hint, "view": message.view}
         self._end(self.store.fail(job.id, error))
 
     def stopped(self, job: Job) -> None:
         """The worker has stopped the job on request: it is cancelled, or put back when the server itself stops."""
+        self._discard(job)
         self._end(self.store.requeue(job.id, count_attempt=False))
 
     def lost(self, job: Job, code: ProblemCode, detail: str) -> None:
         """The worker is gone, or was killed, in the middle of the job: try once more, then give up."""
+        self._discard(job)
         if job.attempt < MAX_ATTEMPTS:
             again = self.store.requeue(job.id, count_attempt=True)
             if again.state is State.QUEUED:
@@ -94,8 +97,12 @@ class Outcomes:
         progress = 1.0 if job.state is State.SUCCEEDED else None
         append(job.id, "state", stage=stage, progress=progress, **data)
 
+    def _discard(self, job: Job) -> None:
+        # Before the end is stored: who hears of it finds nothing left, and a full disk gets the room to store it.
+        shutil.rmtree(self.settings.jobs / job.id, ignore_errors=True)
+
     def _end(self, job: Job) -> None:
         if job.state is not State.SUCCEEDED:
-            shutil.rmtree(self.settings.jobs / job.id, ignore_errors=True)
+            self._discard(job)
         log.info("Job %s (%s): %s", job.id, job.task, job.state)
         self.tell(job)

@@ -93,8 +93,11 @@ class Client:
                 if until is not None and until(event):
                     return events
             if answer["state"] in TERMINAL:
-                return events + self.get(f"/jobs/{job}/events", params={"after": last}).json()["events"]
-        raise AssertionError(f"the job did not end: {events[-3:]}")
+                # The state is stored a moment before it is told; a job of an earlier server tells nothing.
+                end = min(end, time.monotonic() + 1)
+                if not events or events[-1]["data"].get("state") in TERMINAL:
+                    return events
+        raise AssertionError(f"the job did not end, or did not say so: {events[-3:]}")
 
     def reach(self, job: str, stage: str) -> None:
         """Wait until the job is in this stage."""
