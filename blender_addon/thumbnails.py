@@ -79,7 +79,10 @@ def _icon(path: str) -> int:
     if _previews is None:
         _previews = bpy.utils.previews.new()
     if path not in _previews:
-        _previews.load(path, path, "IMAGE")
+        picture = _previews.load(path, path, "IMAGE")
+        # Asking for the size reads the file now. Otherwise a thread of Blender does that while it draws the panel.
+        if 0 in picture.image_size[:]:
+            return 0
     return _previews[path].icon_id
 
 
