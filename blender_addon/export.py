@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from .faults import SceneFault
 from .packages import numpy
 from .result_objects import BASE, COLOR, count_in_words
 from .writers_glb import glb_bytes
+from .writers_obj import obj_files
 from .writers_ply import ply_bytes
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def export_objects(
     Raises:
         SceneFault: ``folder_denied``, ``no_color``, ``export_failed``; files written before stay.
     """
-    target = _folder(folder)
+    target = target_folder(folder)
     depsgraph = context.evaluated_depsgraph_get()
     done = []
     for obj in objects:
@@ -72,19 +73,31 @@ def export_objects(
         if at_origin:
             matrix.translation = (0, 0, 0)
         mesh = read_mesh(obj.evaluated_get(depsgraph), depsgraph, matrix)
-        path = _free_name(target, bpy.path.clean_name(obj.name), file_format.lower(), overwrite=overwrite)
-        try:
-            _write(mesh, path, file_format, unlit=unlit)
-            done.append(Exported(path, describe(path)))
-        except OSError as error:
-            raise SceneFault("folder_denied", str(error), folder=str(target)) from error
-        except (ValueError, RuntimeError) as error:
-            raise SceneFault("export_failed", str(error), message=str(error).strip().rstrip(".")) from error
+        done.append(write_file(mesh, target, file_format, overwrite=overwrite, unlit=unlit))
     return done
 
 
-def read_mesh(evaluated: bpy.types.Object, depsgraph: bpy.types.Depsgraph, matrix: Matrix) -> ExportMesh:
-    """Triangles of an evaluated object in Blender's axes with linear float colours.
+def write_file(mesh: ExportMesh, folder: Path, file_format: Format, *, overwrite: bool, unlit: bool) -> Exported:
+    """Write one mesh (Blender's axes), named after it, and look at the file again.
+
+    Raises:
+        SceneFault: ``folder_denied``, ``export_failed``.
+    """
+    beside = ("mtl", "png") if file_format == "OBJ" and mesh.texture is not None else ()
+    path = _free_name(folder, bpy.path.clean_name(mesh.name), (file_format.lower(), *beside), overwrite=overwrite)
+    try:
+        _write(mesh, path, file_format, unlit=unlit)
+        return Exported(path, describe(path))
+    except OSError as error:
+        raise SceneFault("folder_denied", str(error), folder=str(folder)) from error
+    except (ValueError, RuntimeError) as error:
+        raise SceneFault("export_failed", str(error), message=str(error).strip().rstrip(".")) from error
+
+
+def read_mesh(
+    evaluated: bpy.types.Object, depsgraph: bpy.types.Depsgraph, matrix: Matrix, *, needs_colors: bool = True
+) -> ExportMesh:
+    """Triangles of an evaluated object in Blender's axes with linear float colours, without them if not needed.
 
     Raises:
         SceneFault: ``no_color``; ``export_failed`` when it has no faces.
@@ -100,7 +113,7 @@ def read_mesh(evaluated: bpy.types.Object, depsgraph: bpy.types.Depsgraph, matri
         mesh.vertices.foreach_get("co", points.ravel())
         faces = np.empty((count, 3), np.int32)
         mesh.loop_triangles.foreach_get("vertices", faces.ravel())
-        colors = _colors(mesh)
+        colors = _colors(mesh) if needs_colors else None
     finally:
         evaluated.to_mesh_clear()
     world = np.array(matrix, np.float64)
@@ -117,26 +130,35 @@ def describe(path: Path) -> str:
     """
     found = inspect_file(path)
     colors = "colours ✔" if found.colors == found.vertices else "no colours ✖"
+    if found.texture:
+        colors = f"texture {found.texture} ✔"
     return f"{path.name} · {count_in_words(found.vertices)} verts · {colors} · {_size_in_words(found.bytes)}"
 
 
 def _write(mesh: ExportMesh, path: Path, file_format: Format, *, unlit: bool) -> None:
-    if file_format == "OBJ":
-        if not compat.has_operator("wm.obj_export"):
-            raise ValueError("This Blender has no OBJ exporter")
-        write_obj(mesh, path)
+    if file_format == "PLY":
+        _store({path: ply_bytes([mesh])})
         return
+    y_up = replace(mesh, vertices=gtr_from_blender(mesh.vertices))
     if file_format == "GLB":
-        y_up = ExportMesh(mesh.name, gtr_from_blender(mesh.vertices), mesh.faces, mesh.colors)
-        data = glb_bytes([y_up], unlit=unlit)
+        _store({path: glb_bytes([y_up], unlit=unlit)})
+    elif mesh.texture is not None:
+        _store({path.with_name(name): data for name, data in obj_files(y_up, path.stem).items()})
+    elif compat.has_operator("wm.obj_export"):
+        write_obj(mesh, path)
     else:
-        data = ply_bytes([mesh])
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        raise ValueError("This Blender has no OBJ exporter")
+
+
+def _store(files: dict[Path, bytes]) -> None:
+    """Each file is whole or not there; the last one refers to those before it."""
+    for path, data in files.items():
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _colors(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
@@ -156,7 +178,12 @@ def _colors(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
     return np.stack([np.bincount(corners, values[:, c], total) / used for c in range(3)], -1).astype(np.float32)
 
 
-def _folder(folder: str) -> Path:
+def target_folder(folder: str) -> Path:
+    """The folder, made when it is absent.
+
+    Raises:
+        SceneFault: ``folder_denied``.
+    """
     if folder.startswith("//") and not bpy.data.filepath:
         raise SceneFault("folder_denied", "The .blend file was never saved, so it has no folder.", folder=folder)
     path = Path(bpy.path.abspath(folder))
@@ -169,13 +196,13 @@ def _folder(folder: str) -> Path:
     return path
 
 
-def _free_name(folder: Path, stem: str, suffix: str, *, overwrite: bool) -> Path:
-    path = folder / f"{stem}.{suffix}"
-    number = 1
-    while path.exists() and not overwrite:
-        path = folder / f"{stem}_{number:03d}.{suffix}"
+def _free_name(folder: Path, stem: str, suffixes: tuple[str, ...], *, overwrite: bool) -> Path:
+    """File of the first suffix; numbered when it, or a file that goes with it, is there already."""
+    name, number = stem, 1
+    while not overwrite and any((folder / f"{name}.{suffix}").exists() for suffix in suffixes):
+        name = f"{stem}_{number:03d}"
         number += 1
-    return path
+    return folder / f"{name}.{suffixes[0]}"
 
 
 def _size_in_words(count: int) -> str:
