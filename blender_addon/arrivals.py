@@ -175,6 +175,7 @@ def _write_record(run: Run, obj: bpy.types.Object) -> None:
         preview=False,
         refined=False,
         job=run.job_id,
+        mesh_job=run.job_id,
         shape=stale.shape_digest(obj),
         settings={
             "model": run.options.model,

@@ -10,6 +10,7 @@ from . import result_objects, scene, view_source, windows
 from .errors import ClientError
 from .faults import SceneFault
 from .picture_files import read_picture
+from .preferences import get_preferences
 from .properties import GRID_RESOLUTION
 from .run import Run
 from .session import session
@@ -76,6 +77,33 @@ def recolour_run(context: bpy.types.Context) -> Run:
     run.points = scene.points_in_gtr(obj)
     run.key = f"recolour {session.server.device} {len(run.points) // 100_000}"
     return run
+
+
+def texture_runs(context: bpy.types.Context, objects: list[bpy.types.Object]) -> list[Run]:
+    """One textured file for each of these results.
+
+    Raises:
+        ClientError: one of them cannot be written (edit mode, no such folder, not a result).
+    """
+    from . import export_texture
+
+    settings = context.scene.gtr
+    runs = []
+    for obj in objects:
+        run = _run(context, "bake", obj.name)
+        run.export = export_texture.prepare(
+            context,
+            obj,
+            settings.export_folder,
+            settings.export_format,
+            settings.export_size,
+            at_origin=settings.export_origin,
+            overwrite=settings.export_overwrite,
+            unlit=get_preferences(context).unlit,
+        )
+        run.key = f"bake {session.server.device} {settings.export_size} {len(obj.data.vertices) // 50_000}"
+        runs.append(run)
+    return runs
 
 
 def refine_options(context: bpy.types.Context) -> RefineOptions:

@@ -57,6 +57,10 @@ FORMATS = (
     ("PLY", "Stanford PLY", "One binary .ply file with 8-bit vertex colours"),
     ("OBJ", "Wavefront OBJ", "One .obj file; colours follow each vertex position"),
 )
+EXPORT_COLORS = (
+    ("VERTEX", "Vertex", "One colour at each vertex"),
+    ("TEXTURE", "Texture", "A picture of the reconstruction's colours, finer than the vertices: GLB and OBJ"),
+)
 EXPORT_SCOPE = (
     ("ACTIVE", "Active", "Only the active object"),
     ("SELECTED", "Selected", "All selected meshes"),
@@ -145,6 +149,12 @@ class GTR_PG_scene(PropertyGroup):
         description="Where the files go; // is the folder of this .blend",
         subtype="DIR_PATH",
         default="//assets/",
+    )
+    export_colors: EnumProperty(
+        name="Colours", description="How the file carries the colours", items=EXPORT_COLORS, default="VERTEX"
+    )
+    export_size: IntProperty(
+        name="Size", description="Width and height of the texture in pixels", default=2048, min=256, max=8192
     )
     export_scope: EnumProperty(name="Objects", description="What is written", items=EXPORT_SCOPE, default="ACTIVE")
     export_origin: BoolProperty(name="At Origin", description="Centre the file on the object's origin", default=False)

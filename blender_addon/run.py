@@ -21,7 +21,7 @@ from .values import (
     RefineOptions,
 )
 
-Kind = Literal["capture", "reconstruct", "refine", "recolour", "masks"]
+Kind = Literal["capture", "reconstruct", "refine", "recolour", "masks", "bake"]
 
 
 class State(str, Enum):
@@ -99,6 +99,7 @@ class Run:
         key: settings that decide how long it takes, for the time left.
         result_id: id of the result object ("" before it is there).
         preview_id: id of the object that shows the rough surface.
+        export: of a texture: the TexturedExport that waits for it.
         recolour_after: the user edited the mesh meanwhile, so a recolouring at its vertices of now must follow.
         after_refine: this is that recolouring.
         mesh: the mesh as it came, kept so that nothing is lost when the object is deleted.
@@ -135,6 +136,7 @@ class Run:
     points: Any = None
     images: tuple[bytes, ...] = ()
     masks: tuple[bytes, ...] = ()
+    export: Any = None
     background: Background = field(default_factory=Background)
     gone: bool = False
     recolour_after: bool = False

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import arrivals
+from .bake_values import TextureReady
+from .errors import ClientError
 from .messages import ROWS
 from .run import ErrorBox, Run
 from .time_left import in_words
@@ -82,6 +84,19 @@ def _masks(_session: Session, run: Run, event: MasksReady) -> None:
     arrivals.show_masks(run)
 
 
+def _texture(session: Session, run: Run, event: TextureReady) -> None:
+    from . import export_texture
+
+    try:
+        written = export_texture.write(run.export, event.texture)
+    except ClientError as error:
+        session.fail(ErrorBox.of(error))
+        return
+    session.exported = (*session.exported, written.text)
+    if run.export.note:
+        session.notes = (*session.notes, run.export.note)
+
+
 def _failed(session: Session, run: Run, event: Failed) -> None:
     session.fail_run(run, ErrorBox.of_failed(event))
 
@@ -111,6 +126,7 @@ _HANDLERS: dict[type, Callable[[Any, Run, Any], None]] = {
     MeshReady: _mesh,
     ColorsReady: _colors,
     MasksReady: _masks,
+    TextureReady: _texture,
     Failed: _failed,
     Lost: _lost,
     Cancelled: _cancelled,

@@ -139,6 +139,8 @@ class Session(Status):
             run.handle = runner.submit_refine(run.job_id, run.refine)
         elif run.kind == "recolour":
             run.handle = runner.submit_recolour(run.job_id, run.points)
+        elif run.kind == "bake":
+            run.handle = runner.submit_bake(run.export.job_id, run.export.surface)
         else:
             run.handle = runner.submit_masks(list(run.images), run.background)
 

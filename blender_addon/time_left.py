@@ -42,6 +42,7 @@ STAGE_WEIGHTS = {
         ("save", 5.0),
         ("fetch", 5.0),
     ),
+    "bake": (("start", 1.0), ("unwrap", 40.0), ("color", 45.0), ("picture", 14.0)),
     "capture": (("capture", 1.0),),
     "masks": (("start", 1.0), ("send", 2.0), ("wait", 1.0), ("encode", 5.0), ("fetch", 1.0)),
 }

@@ -1,9 +1,9 @@
 """Write results to files."""
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
-from .. import result_objects
+from .. import plan, result_objects
 from ..faults import SceneFault
 from ..messages import ROWS
 from ..preferences import get_preferences
@@ -19,14 +19,20 @@ class GTR_OT_export(bpy.types.Operator):
     bl_label = "Export GTR Asset"
     bl_options = {"REGISTER"}
 
+    wait: BoolProperty(
+        name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"}
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """There is a mesh to write."""
+        if session.busy and context.scene.gtr.export_colors == "TEXTURE":
+            return explain(cls, "Something runs already: wait for it or cancel it")
         return explain(cls, None if any(obj.type == "MESH" for obj in context.scene.objects) else "There is no mesh")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write, check what was written, say so."""
-        from .. import export
+        from .. import export, export_texture
 
         session.begin()
         settings = context.scene.gtr
@@ -35,6 +41,11 @@ class GTR_OT_export(bpy.types.Operator):
             session.fail(ErrorBox("folder_denied", "Save the file first or choose a folder.", row.buttons))
             return outcome(self)
         with error_box():
+            if settings.export_colors == "TEXTURE" and settings.export_format in export_texture.TEXTURED_FORMATS:
+                session.start(plan.texture_runs(context, _chosen(context)))
+                if self.wait:
+                    session.pump()
+                return outcome(self)
             written = export.export_objects(
                 context,
                 _chosen(context),

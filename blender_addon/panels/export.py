@@ -6,7 +6,7 @@ import bpy
 
 from ..session import session
 from .header import GtrPanel
-from .widgets import draw_text
+from .widgets import draw_progress, draw_text
 
 
 class GTR_PT_export(GtrPanel, bpy.types.Panel):
@@ -23,11 +23,20 @@ class GTR_PT_export(GtrPanel, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(settings, "export_format")
+        if settings.export_format == "PLY":
+            column.label(text="Vertex colours only")
+        else:
+            column.row().prop(settings, "export_colors", expand=True)
+            if settings.export_colors == "TEXTURE":
+                column.prop(settings, "export_size")
         column.prop(settings, "export_folder")
         column.prop(settings, "export_scope")
         column.prop(settings, "export_origin")
         column.prop(settings, "export_overwrite")
-        layout.operator("gtr.export", text="Export Asset", icon="EXPORT")
+        if session.kind == "bake":
+            draw_progress(layout)
+        else:
+            layout.operator("gtr.export", text="Export Asset", icon="EXPORT")
         for line in session.exported:
             draw_text(layout, line, icon="CHECKMARK")
         if session.exported:

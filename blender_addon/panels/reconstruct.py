@@ -30,7 +30,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
         steps = row.row(align=True)
         steps.active = settings.refine
         steps.prop(settings, "steps")
-        if session.busy and session.kind != "refine":
+        if session.busy and session.kind not in ("refine", "bake"):
             draw_progress(layout)
             if session.queue_text:
                 layout.label(text=session.queue_text)
