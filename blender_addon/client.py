@@ -80,9 +80,9 @@ class GtrClient(Api):
         """Child job that refines the texture of a succeeded job."""
         return self._submit(f"{_job(parent)}/refine", body, key)
 
-    def recolour(self, parent: str, points_blob: str, key: str) -> str:
+    def recolour(self, parent: str, points_blob: str, key: str, *, texels: bool = False) -> str:
         """Child job that evaluates the parent's field at points."""
-        return self._submit(f"{_job(parent)}/recolour", {"points_blob": points_blob}, key)
+        return self._submit(f"{_job(parent)}/recolour", {"points_blob": points_blob, "texels": texels}, key)
 
     def masks(self, body: Mapping[str, Any], key: str) -> str:
         """Job that finds foreground masks."""

@@ -166,18 +166,27 @@ class JobFlow:
                 self._emit(event)
 
             inner = JobFollower(self._link, follower.client, request, emit, self._run_controls)
-            colors = self._colors_at(inner, request, task.job_id, points, f"{request.key}-bake-{part}")
+            colors = self._colors_at(inner, request, task.job_id, points, f"{request.key}-bake-{part}", texels=True)
             follower.client = inner.client
             return colors
 
         self._emit(TextureReady(request.handle, bake_texture(task.surface, colors_at, step)))
 
     def _colors_at(
-        self, follower: JobFollower, request: tasks.Request, parent: str, points: NDArray[np.float32], key: str
+        self,
+        follower: JobFollower,
+        request: tasks.Request,
+        parent: str,
+        points: NDArray[np.float32],
+        key: str,
+        *,
+        texels: bool = False,
     ) -> NDArray[np.uint8]:
         blob = npy_bytes(points)
         (digest,) = self._send(follower.client, request, [blob])
-        request.job_id = self._submit(follower, request, [blob], lambda client: client.recolour(parent, digest, key))
+        request.job_id = self._submit(
+            follower, request, [blob], lambda client: client.recolour(parent, digest, key, texels=texels)
+        )
         follower.follow(request.job_id)
         return read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), len(points))
 

@@ -114,7 +114,7 @@ class Pipeline:
         if face_limit:
             mesh = decimate(mesh, face_limit)
         if mesh.colors is None:
-            mesh = mesh.with_colors(_color(field, mesh.vertices, progress))
+            mesh = mesh.with_colors(_color(field.color, mesh.vertices, progress))
         return Reconstruction(views, field, mesh, self.preset.name, tuple(notes))
 
     def refine_texture(
@@ -167,15 +167,24 @@ class Pipeline:
             on_colors=on_colors,
             should_finish=should_finish,
         )
-        mesh = reconstruction.mesh.with_colors(_color(field, reconstruction.mesh.vertices, progress))
+        mesh = reconstruction.mesh.with_colors(_color(field.color, reconstruction.mesh.vertices, progress))
         return replace(reconstruction, field=field, mesh=mesh, refinement=state)
 
-    def recolour(self, reconstruction: Reconstruction, points: Tensor, *, progress: Progress = no_progress) -> Tensor:
-        """Colours of any points, for a mesh that was edited.
+    def recolour(
+        self,
+        reconstruction: Reconstruction,
+        points: Tensor,
+        *,
+        texels: bool = False,
+        progress: Progress = no_progress,
+    ) -> Tensor:
+        """Colours of any points: vertices of a mesh that was edited, or texels of its texture.
 
         Args:
             reconstruction: whose field is asked.
             points: (N, 3) in its world.
+            texels: the points lie closer together than the vertices. A texture that was refined for the colours that
+                a mesh shows between its vertices is left aside then: at the points themselves it overshoots.
             progress: told about each part; may raise :class:`gtr_core.progress.Cancelled`.
 
         Returns:
@@ -188,7 +197,9 @@ class Pipeline:
             raise GtrError(
                 ErrorCode.BAD_INPUT, f"Points of the shape {tuple(points.shape)} cannot be coloured.", "Give N x 3."
             )
-        return _color(reconstruction.field, points.to(self.device).float(), progress)
+        field = reconstruction.field
+        aside = texels and get_preset(reconstruction.preset).texture.colors_at == "vertices"
+        return _color(field.base_color if aside else field.color, points.to(self.device).float(), progress)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -210,8 +221,8 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _color(field: Field, points: Tensor, progress: Progress) -> Tensor:
-    """(N, 3) colours of the field, part by part."""
+def _color(color_at: Callable[[Tensor], Tensor | None], points: Tensor, progress: Progress) -> Tensor:
+    """(N, 3) colours at the points, part by part."""
     if not len(points):
         return torch.zeros_like(points)
     parts = []
@@ -219,7 +230,10 @@ def _color(field: Field, points: Tensor, progress: Progress) -> Tensor:
     for index, chunk in enumerate(chunks):
         progress("color", index, len(chunks))
         with torch.no_grad():
-            parts.append(field.color(chunk))
+            colors = color_at(chunk)
+        if colors is None:
+            raise ValueError("the field knows no colour without its planes")
+        parts.append(colors.clamp(0, 1))
     progress("color", len(chunks), len(chunks))
     return torch.cat(parts)
 

@@ -18,7 +18,7 @@ from gtr_core.io.posed_image import PosedImage, assemble
 from gtr_core.progress import Progress
 from gtr_core.views import Views
 from gtr_server.blobs import blob_path
-from gtr_server.limits import MAX_JOB_PIXELS
+from gtr_server.limits import MAX_JOB_PIXELS, MAX_SIDE
 
 STAGE = "load"
 
@@ -60,7 +60,7 @@ def read_views(request: dict[str, Any], blobs: Path, progress: Progress) -> View
                 f"The first {index + 1} images have {pixels / 1e6:.0f} MP; the limit is {MAX_JOB_PIXELS / 1e6:.0f} MP."
             )
             raise GtrError(ErrorCode.IMAGE_TOO_LARGE, text, "Make the images smaller, or take fewer.", view=index)
-    return assemble(images)
+    return assemble(images, max_size=MAX_SIDE)
 
 
 def _posed_image(image: dict[str, Any], blobs: Path, background: Background, index: int) -> PosedImage:

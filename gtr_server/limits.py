@@ -7,6 +7,8 @@ MAX_PIXELS = 64_000_000
 """Pixels of one image; the core refuses larger ones from their header, before decoding."""
 MAX_JOB_PIXELS = 400_000_000
 """Pixels of all images of a job together."""
+MAX_SIDE = 1024
+"""Pictures are reduced to this longer side: more detail than the planes and the grid can hold costs memory only."""
 MAX_BLOB_BYTES = 64 * 1024 * 1024
 """Enough for a float32 normal map of 5 megapixels."""
 MAX_JSON_BYTES = 1024 * 1024

@@ -136,9 +136,10 @@ class RefineRequest(Strict):
 
 
 class RecolourRequest(Strict):
-    """POST /jobs/{id}/recolour."""
+    """POST /jobs/{id}/recolour; ``texels`` when the points lie closer together than vertices (texture baking)."""
 
     points_blob: Digest
+    texels: bool = False
 
 
 class MaskImage(Strict):

@@ -15,6 +15,7 @@ from torch import Tensor
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.io.arrays import read_npy
+from gtr_core.io.normalize import Similarity, normalize_views
 from gtr_core.io.reconstruction_files import load_reconstruction, save_reconstruction
 from gtr_core.pipeline import Pipeline, Reconstruction
 from gtr_server import results
@@ -100,7 +101,7 @@ class Tasks:
         return self._pipelines[model]
 
     def _reconstruct(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
-        views = read_views(run.request, Path(run.blobs), report)
+        views, moved = normalize_views(read_views(run.request, Path(run.blobs), report))
         pipeline = self._pipeline(run.model)
         options = run.request["options"]
         reconstruction = pipeline.reconstruct(
@@ -112,7 +113,10 @@ class Tasks:
             on_preview=lambda mesh: report.preview("mesh", 0, lambda path: results.write_mesh_npz(mesh, path)),
         )
         self._save(run, reconstruction, report)
-        return list(reconstruction.notes), _size(reconstruction.mesh)
+        stats = _size(reconstruction.mesh)
+        if moved != Similarity():
+            stats["world"] = {"scale": moved.scale, "center": list(moved.center)}
+        return list(reconstruction.notes), stats
 
     def _refine(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
         parent, request = self._parent(run), run.request
@@ -139,7 +143,9 @@ class Tasks:
         points = read_npy(blob_path(Path(run.blobs), run.request["points_blob"]).read_bytes(), np.float32, (None, 3))
         if not len(points) or not np.isfinite(points).all():
             raise GtrError(ErrorCode.BAD_INPUT, "There are no points, or some are not finite.")
-        colors = self._pipeline(run.model).recolour(parent, torch.from_numpy(points), progress=report)
+        colors = self._pipeline(run.model).recolour(
+            parent, torch.from_numpy(points), texels=run.request["texels"], progress=report
+        )
         report("save", 0, 1)
         results.write_colors_npz(colors, Path(run.folder) / "colors.npz")
         return [], {"points": len(points)}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from blender_addon import job_flow, job_requests
+from blender_addon import job_bodies, job_requests
 from blender_addon.job_follow import STAGE_WORDS
 from blender_addon.messages import CLIENT_HANDLED, ROWS, has_row
 from blender_addon.values import Background, CapturedView, ReconstructOptions, RefineOptions
@@ -49,16 +49,16 @@ def views() -> tuple[CapturedView, ...]:
 @pytest.mark.parametrize("background", [Background(), Background("alpha"), Background("key", (1, 0, 0.5), 0.1)])
 def test_bodies_are_accepted_by_the_servers_schemas(background: Background) -> None:
     task = job_requests.Reconstruct(views(), ReconstructOptions(seed=7, face_limit=1000, background=background), None)
-    body = job_flow._reconstruct_body(task, [DIGEST] * 14 * 4)
+    body = job_bodies.reconstruct_body(task, [DIGEST] * 14 * 4)
     parsed = ReconstructRequest.model_validate(json.loads(json.dumps(body)), strict=True)
     assert (parsed.options.seed, parsed.options.face_limit, len(parsed.images)) == (7, 1000, 14)
     assert all(image.mask_blob and image.depth_blob and image.normal_blob for image in parsed.images)
-    masks = {"images": [{"blob": DIGEST}], "background": job_flow._background(background)}
+    masks = {"images": [{"blob": DIGEST}], "background": job_bodies.background_body(background)}
     MasksRequest.model_validate(json.loads(json.dumps(masks)), strict=True)
 
 
 @pytest.mark.parametrize("options", [RefineOptions(), RefineOptions(steps=20, strength=0.5, views=(0, 3), seed=1)])
 def test_refine_bodies_are_accepted(options: RefineOptions) -> None:
-    parsed = RefineRequest.model_validate(json.loads(json.dumps(job_flow._refine_body(options))), strict=True)
+    parsed = RefineRequest.model_validate(json.loads(json.dumps(job_bodies.refine_body(options))), strict=True)
     assert (parsed.steps, parsed.seed) == (options.steps, options.seed)
     RecolourRequest.model_validate({"points_blob": DIGEST}, strict=True)

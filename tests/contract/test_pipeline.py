@@ -1,5 +1,6 @@
 """What every preset promises: one suite over all of them."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -296,3 +297,17 @@ def test_damaged_files_get_one_sentence(result: Reconstruction, tmp_path: Path, 
     save_reconstruction(result, tmp_path)
     harm(tmp_path)
     assert code_of(lambda: load_reconstruction(tmp_path)) is ErrorCode.BAD_INPUT
+
+
+def test_texels_show_the_blend_where_refinement_is_for_vertices(views: Views) -> None:
+    """A texture refined for what a mesh shows between its vertices overshoots at the points themselves."""
+    fit = Pipeline.load("fit", device="cpu")
+    result = fit.reconstruct(views, grid_resolution=RESOLUTION)
+    mlp = copy.deepcopy(result.field.color_mlp)
+    for parameter in mlp.parameters():
+        torch.nn.init.constant_(parameter, 0.1)
+    changed = replace(result, field=result.field.with_texture(torch.ones_like(result.field.planes), mlp))
+    points = result.mesh.vertices[:50]
+    before = fit.recolour(result, points)
+    assert torch.equal(fit.recolour(changed, points, texels=True), before)
+    assert not torch.equal(fit.recolour(changed, points), before)
