@@ -71,7 +71,7 @@ class FitConfig:
         FitStage(64, 120, 128, 0.025),
         FitStage(96, 80, 128, 0.015),
     )
-    smoothing: float = 0.063
+    smoothing: float = 0.12
     rays: int = 3000
     samples: int = 15
     band: float = 4.0
