@@ -91,6 +91,13 @@ def test_exported_file_is_whole(facts: dict[str, Any], folder: Path) -> None:
     assert len(mesh.vertices) == facts["recolour_vertices"][0]
 
 
+def test_exported_texture_is_asked_of_the_server(facts: dict[str, Any], folder: Path) -> None:
+    assert facts["texture"] == ["FINISHED"], facts["texture_error"]
+    (line,) = facts["textured"]
+    assert "texture 256 ✔" in line
+    assert len(list((folder / "out" / "textured").glob("*.glb"))) == 1
+
+
 def test_killed_server_costs_nothing_but_a_click(facts: dict[str, Any]) -> None:
     assert facts["killed_state"] == "failed"
     assert facts["killed_code"] == "server_stopped", facts["killed_text"]

@@ -135,6 +135,11 @@ def texture(facts, session, out):
     facts["export"] = sorted(bpy.ops.gtr.export())
     facts["exported"] = list(session.exported)
     facts["export_bounds"] = bounds(result)
+    bpy.context.scene.gtr.export_colors, bpy.context.scene.gtr.export_size = "TEXTURE", 256
+    bpy.context.scene.gtr.export_overwrite = True
+    bpy.context.scene.gtr.export_folder = str(out / "textured")
+    facts["texture"] = sorted(bpy.ops.gtr.export(wait=True))
+    facts["texture_error"], facts["textured"] = str(session.error), list(session.exported)
     return source
 
 
