@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BORDER_STEP = 0.5
 """Distance in texels between the points along a border."""
+_AT_ONCE, _ROWS_AT_ONCE = 1 << 19, 128
+"""Texels that one numpy call moves: such calls keep every other thread waiting, that of the window too."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ def texel_positions(atlas: Atlas, points: NDArray[Any], faces: NDArray[Any]) -> 
         place[index] = np.einsum("pk,pkc->pc", weights, corners[face])
         known[index] = True
     index = np.flatnonzero(known)
-    return Texels(index, np.ascontiguousarray(place[index]), atlas.size)
+    chosen = np.empty((len(index), 3), np.float32)
+    for part in _parts(len(index)):
+        chosen[part] = place[index[part]]
+    return Texels(index, chosen, atlas.size)
 
 
 def fill_texture(texels: Texels, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,11 +75,17 @@ def fill_texture(texels: Texels, colors: NDArray[np.uint8]) -> NDArray[np.uint8]
     np = numpy()
     side = texels.size
     sums = np.zeros((side * side, 4), np.float32)
-    sums[texels.index, :3], sums[texels.index, 3] = colors, 1
+    for part in _parts(len(colors)):
+        sums[texels.index[part], :3], sums[texels.index[part], 3] = colors[part], 1
     picture = _filled(sums.reshape(side, side, 4))
-    result: Any = np.rint(picture).astype(np.uint8).reshape(-1, 3)
-    result[texels.index] = colors
+    result: Any = np.rint(picture, out=picture).astype(np.uint8).reshape(-1, 3)
+    for part in _parts(len(colors)):
+        result[texels.index[part]] = colors[part]
     return result.reshape(side, side, 3)  # type: ignore[no-any-return]
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(first, first + _AT_ONCE) for first in range(0, count, _AT_ONCE)]
 
 
 def _border(atlas: Atlas, points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -120,5 +131,8 @@ def _filled(sums: NDArray[Any]) -> NDArray[Any]:
     padded = np.zeros((2 * half, 2 * half, 4), sums.dtype)
     padded[:side, :side] = sums
     smaller = _filled(padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2])
-    larger = smaller.repeat(2, axis=0).repeat(2, axis=1)[:side, :side]
-    return np.where(known, here, larger)  # type: ignore[no-any-return]
+    for row in range(0, side, _ROWS_AT_ONCE):
+        rows = slice(row, min(row + _ROWS_AT_ONCE, side))
+        larger = smaller[row // 2 : (rows.stop + 1) // 2].repeat(2, axis=0).repeat(2, axis=1)
+        here[rows] = np.where(known[rows], here[rows], larger[: rows.stop - row, :side])
+    return here  # type: ignore[no-any-return]
