@@ -12,12 +12,17 @@ from ..errors import ClientError
 from ..run import ErrorBox
 from ..session import session
 
+_REASONS: dict[str, tuple[str]] = {}
+"""Arguments of ``poll_message_set``, kept for good."""
+
 
 def explain(cls: type[bpy.types.Operator], reason: str | None) -> bool:
     """For ``poll``: True without a reason, else False with the reason as the button's tooltip."""
     if reason is None:
         return True
-    cls.poll_message_set(reason)
+    # Blender drops its reference to these arguments without holding Python's lock. If they died there, they would do
+    # so in the middle of what the worker thread does at that moment; a tuple that is kept here never dies.
+    cls.poll_message_set(*_REASONS.setdefault(reason, (reason,)))
     return False
 
 
