@@ -154,7 +154,7 @@ class GTR_PG_scene(PropertyGroup):
         name="Colours", description="How the file carries the colours", items=EXPORT_COLORS, default="VERTEX"
     )
     export_size: IntProperty(
-        name="Size", description="Width and height of the texture in pixels", default=2048, min=256, max=8192
+        name="Size", description="Width and height of the texture in pixels", default=2048, min=256, max=4096
     )
     export_scope: EnumProperty(name="Objects", description="What is written", items=EXPORT_SCOPE, default="ACTIVE")
     export_origin: BoolProperty(name="At Origin", description="Centre the file on the object's origin", default=False)

@@ -90,7 +90,7 @@ def _texture(session: Session, run: Run, event: TextureReady) -> None:
     try:
         written = export_texture.write(run.export, event.texture)
     except ClientError as error:
-        session.fail(ErrorBox.of(error))
+        session.fail_run(run, ErrorBox.of(error))
         return
     session.exported = (*session.exported, written.text)
     if run.export.note:

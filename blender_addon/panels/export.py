@@ -35,6 +35,8 @@ class GTR_PT_export(GtrPanel, bpy.types.Panel):
         column.prop(settings, "export_overwrite")
         if session.kind == "bake":
             draw_progress(layout)
+            if session.queue_text:
+                layout.label(text=session.queue_text)
         else:
             layout.operator("gtr.export", text="Export Asset", icon="EXPORT")
         for line in session.exported:
