@@ -14,6 +14,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -46,7 +47,7 @@ class Row:
         chamfer_visible: against what can be seen of it from outside, floor_visible likewise.
         f_score: percent, against the whole surface; f_score_visible against what can be seen.
         psnr_vertices: novel views with vertex colours, psnr_field with a colour per pixel, dB.
-        psnr_refined: as psnr_field after refinement; nan when not asked for.
+        psnr_refined: as psnr_vertices after refinement; nan when not asked for.
         iou: of the masks; see_through in percent; normal in degrees.
         cpu: seconds of the reconstruction alone; preview: seconds until the hull was there, nan with depth.
         watertight: whether the mesh is closed.
@@ -90,7 +91,7 @@ def measure(name: str, path: str, *, resolution: int, refine: int, per_pixel: bo
     truth = novel.composite()
     centre = render_mesh(Mesh(mesh.vertices, mesh.faces), novel.cameras)
     by_vertex = render_mesh(mesh, novel.cameras, supersample=4).rgb
-    by_field = render_mesh(mesh, novel.cameras, field=field, supersample=4).rgb if per_pixel or refine else None
+    by_field = render_mesh(mesh, novel.cameras, field=field, supersample=4).rgb if per_pixel else None
     refined = _refined(field, mesh, views, novel, refine) if refine else None
     shown = [truth, by_vertex] + [picture for picture in (by_field, refined) if picture is not None]
     if pictures is not None:
@@ -127,9 +128,11 @@ def _mean_psnr(picture: torch.Tensor | None, truth: torch.Tensor) -> float:
 
 
 def _refined(field: FusedField, mesh: Mesh, views: Views, novel: Views, steps: int) -> torch.Tensor:
-    """Pictures of the novel views after texture refinement."""
+    """Pictures of the novel views with vertex colours after texture refinement."""
     result, _, _ = refine_texture(field, mesh, views, TEXTURE_CONFIGS["fit"], steps=steps)
-    return render_mesh(mesh, novel.cameras, field=result, supersample=4).rgb
+    with torch.no_grad():
+        mesh = mesh.with_colors(result.color(mesh.vertices))
+    return render_mesh(mesh, novel.cameras, supersample=4).rgb
 
 
 def _save_picture(path: Path, shown: list[torch.Tensor], novel: Views, centre: RenderOutput) -> None:
@@ -190,22 +193,35 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     names = arguments.objects or sorted(path.stem for path in objects_folder().glob("*.glb"))
+    state = commit()
     for path in arguments.paths:
         rows, failures = [], {}
         for name in names:
             found = attempt(name, path, arguments)
             if isinstance(found, Row):
                 rows.append(found)
+                write_report(path, rows, failures, arguments, state)
             else:
                 failures[name] = found
             print(path, show(found) if isinstance(found, Row) else f"{name} failed: {found}", flush=True)
         mean = averages(rows)
         print(path, show(Row(**{**asdict(rows[0]), **mean, "name": f"mean of {len(rows)}"})), flush=True)
-        report = {"preset": "fit", "path": path, "device": "cpu", "threads": 1, "commit": commit(),
-                  "resolution": arguments.resolution, "refine_steps": arguments.refine, "mean": mean,
-                  "failures": failures, "objects": [asdict(row) for row in rows]}  # fmt: skip
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / f"fit_{path}.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def write_report(
+    path: str, rows: list[Row], failures: dict[str, str], arguments: argparse.Namespace, state: str
+) -> None:
+    """Write what is measured so far; what was not measured is null."""
+    report = {"preset": "fit", "path": path, "device": "cpu", "threads": 1, "commit": state,
+              "resolution": arguments.resolution, "refine_steps": arguments.refine, "mean": known(averages(rows)),
+              "failures": failures, "objects": [known(asdict(row)) for row in rows]}  # fmt: skip
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"fit_{path}.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def known(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same figures with None for nan, which JSON lacks."""
+    return {key: None if value != value else value for key, value in figures.items()}
 
 
 if __name__ == "__main__":

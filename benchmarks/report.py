@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,12 @@ folder of textured objects (46 here: scans, game assets and furniture inside [-0
 
 def cell(value: float | None, digits: int) -> str:
     """A figure, or a dash where it was not measured."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def table(report: dict[str, Any]) -> list[str]:
     """One table: the mean first, then every object."""
-    kept = {key: c for key, c in COLUMNS.items() if not math.isnan(report["mean"].get(key, math.nan))}
+    kept = {key: c for key, c in COLUMNS.items() if report["mean"].get(key) is not None}
     lines = ["| object | " + " | ".join(name for name, _ in kept.values()) + " |", "|---" * (len(kept) + 1) + "|"]
     rows = [{"name": f"**mean of {len(report['objects'])}**", **report["mean"]}, *report["objects"]]
     for row in rows:
