@@ -18,7 +18,7 @@ from examples.tea_tin import build_tin, draw_label
 ROOT = Path(__file__).resolve().parent
 OUT = ROOT / "out"
 PICTURE = 320
-STEPS = 20
+STEPS = 50
 INK = (40, 36, 34)
 
 

@@ -131,7 +131,7 @@ class GTR_PG_scene(PropertyGroup):
     steps: IntProperty(
         name="Steps",
         description="Refinement steps; more bring the colours closer to the views",
-        default=20,
+        default=50,
         min=1,
         max=1000,
     )

@@ -24,7 +24,7 @@ def panel(driver: Driver) -> Steps:
     space = driver.area.spaces.active
     space.shading.type = "MATERIAL"
     yield from driver.press("gtr.reconstruct")
-    yield lambda: session.busy
+    yield lambda: session.run is not None and session.run.mesh is not None
     yield lambda: not session.busy
     driver.check(session.error is None, f"{session.error}")
     for obj in source:
