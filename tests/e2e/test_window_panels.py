@@ -28,6 +28,13 @@ def test_whole_way_by_clicks(tmp_path: Path) -> None:
     assert (found.folder / "assets" / "Ball_GTR.glb").stat().st_size > 10_000
 
 
+def test_textured_export_by_clicks(tmp_path: Path) -> None:
+    found = blender_window.play(SCENARIOS, "textured", tmp_path)
+    (line,) = found.facts["exported"]
+    assert "texture 1024 ✔" in line
+    assert [path.name for path in (found.folder / "assets").iterdir()] == ["Ball_GTR.glb"], "cancelling left a file"
+
+
 def test_panels_draw_in_every_state(tmp_path: Path) -> None:
     blender_window.play(SCENARIOS, "panels", tmp_path)
 
