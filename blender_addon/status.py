@@ -76,6 +76,11 @@ class Status:
         return self.run.kind if self.run is not None else ""
 
     @property
+    def last_was_export(self) -> bool:
+        """Whether the message belongs to the Export panel."""
+        return self.last is not None and self.last.kind == "bake"
+
+    @property
     def progress(self) -> ProgressLine:
         """Bar, stage and times of the run."""
         run = self.run

@@ -39,6 +39,8 @@ class GTR_PT_export(GtrPanel, bpy.types.Panel):
                 layout.label(text=session.queue_text)
         else:
             layout.operator("gtr.export", text="Export Asset", icon="EXPORT")
+        if session.last_was_export and session.message and not session.exported:
+            draw_text(layout, session.message, icon="INFO")
         for line in session.exported:
             draw_text(layout, line, icon="CHECKMARK")
         if session.exported:

@@ -38,7 +38,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
             row = layout.row()
             row.scale_y = 1.6
             row.operator("gtr.reconstruct", text="Start and Reconstruct" if session.server_is_off else "Reconstruct")
-            if session.message:
+            if session.message and not session.last_was_export:
                 draw_text(layout, session.message, icon="CHECKMARK")
 
 

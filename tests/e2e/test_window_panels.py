@@ -29,7 +29,7 @@ def test_whole_way_by_clicks(tmp_path: Path) -> None:
 
 
 def test_textured_export_by_clicks(tmp_path: Path) -> None:
-    found = blender_window.play(SCENARIOS, "textured", tmp_path)
+    found = blender_window.play(SCENARIOS.with_name("scenario_texture.py"), "textured", tmp_path)
     (line,) = found.facts["exported"]
     assert "texture 1024 ✔" in line
     assert [path.name for path in (found.folder / "assets").iterdir()] == ["Ball_GTR.glb"], "cancelling left a file"

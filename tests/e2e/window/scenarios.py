@@ -150,33 +150,6 @@ def _export(driver: Driver) -> Steps:
     yield from driver.picture("7_exported")
 
 
-def textured_export(driver: Driver) -> Steps:
-    """Export with a texture by a click; the window stays alive, the bar tells how far it is, cancel ends it."""
-    prepare()
-    bpy.context.scene.gtr.refine = False
-    bpy.ops.gtr.reconstruct()
-    yield lambda: not session().busy
-    driver.check(session().error is None, f"{session().error}")
-    settings = bpy.context.scene.gtr
-    settings.export_folder = str(driver.out / "assets")
-    settings.export_colors, settings.export_size = "TEXTURE", 4096
-    yield from driver.drawn()
-    yield from driver.picture("1_ready")
-    yield from driver.press("gtr.export")
-    yield lambda: session().run is not None and session().run.stage == "color"
-    yield from driver.picture("2_running")
-    bpy.ops.gtr.cancel()  # looking for the small cross with the mouse would take longer than the export
-    yield lambda: not session().busy
-    driver.check(session().message == "Cancelled", session().message)
-    settings.export_size = 1024
-    yield from driver.press("gtr.export", near="gtr.export")
-    yield lambda: session().kind == "bake"
-    yield lambda: not session().busy
-    driver.check(session().error is None, f"{session().error}")
-    driver.facts["exported"] = session().exported
-    yield from driver.picture("3_exported")
-
-
 MODES = ("EDIT", "SCULPT", "VERTEX_PAINT", "WEIGHT_PAINT", "TEXTURE_PAINT", "OBJECT")
 
 
@@ -311,4 +284,4 @@ def _deleted(driver: Driver) -> Steps:
 
 
 if __name__ == "__main__":
-    main({"whole_way": whole_way, "textured": textured_export, "panels": panels, "moments": moments})
+    main({"whole_way": whole_way, "panels": panels, "moments": moments})
