@@ -41,8 +41,8 @@ def pack_charts(flat: NDArray[Any], chart: NDArray[Any], size: int) -> NDArray[n
     one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     area = float(np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum()) / 2
     room = size - GAP
-    widest = float(flat.max())
-    scale = min(size * np.sqrt(_FIRST_FILL / max(area, 1e-30)), (room - GAP) / max(widest, 1e-30))
+    largest = (room - GAP - 1) / max(float(flat.max()), 1e-30)  # the longest chart fits into the width
+    scale = min(size * np.sqrt(_FIRST_FILL / max(area, 1e-30)), largest)
     best: tuple[float, Any] | None = None
     low, high = 0.0, np.inf
     for _ in range(_ATTEMPTS):
@@ -53,7 +53,7 @@ def pack_charts(flat: NDArray[Any], chart: NDArray[Any], size: int) -> NDArray[n
             high = scale
         # Areas grow with the square of the scale, gaps do not; so this is close, and the bounds make it safe.
         guess = scale * np.sqrt(room / max(height, 1)) * (0.995 if height > room else 0.999)
-        guess = min(guess, (room - GAP) / max(widest, 1e-30))
+        guess = min(guess, largest)
         scale = guess if low < guess < high else (low + high) / 2 if high < np.inf else guess
         if best is not None and scale <= low * 1.005:
             break

@@ -183,6 +183,16 @@ def test_storeys_of_a_ramp_lie_beside_each_other() -> None:
     assert 3 <= chart.max() + 1 <= 8
 
 
+@pytest.mark.parametrize("size", [64, 256, 1000])
+def test_a_long_stick_fills_the_width(size: int) -> None:
+    stick = trimesh.creation.cylinder(0.01, 3.0, sections=12)
+    atlas = unwrap(stick.vertices, stick.faces, size)
+    low, high = atlas.texels.min(axis=0), atlas.texels.max(axis=0)
+    assert low.min() >= 1
+    assert high.max() <= size - 1
+    assert (high - low).max() > 0.85 * size
+
+
 def test_degenerate_and_doubled_faces_are_laid_out() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], float)
     faces = np.array([[0, 1, 2], [0, 0, 1], [0, 3, 1], [0, 1, 2], [2, 1, 0]])
