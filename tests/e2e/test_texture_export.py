@@ -105,7 +105,7 @@ def source(folder: Path) -> Mesh:
 
 def psnr(mesh: Mesh, folder: Path, cameras: Cameras, picture: Path | None = None) -> float:
     """Of the colours where both meshes are seen."""
-    found, wanted = (render_mesh(m, cameras, supersample=2) for m in (mesh, source(folder)))
+    found, wanted = (render_mesh(m, cameras) for m in (mesh, source(folder)))
     both = (found.mask > 0.99) & (wanted.mask > 0.99)
     if picture is not None:
         rows = [torch.cat(list(output.rgb), dim=1) for output in (wanted, found)]
@@ -148,7 +148,13 @@ def test_the_line_tells_what_is_in_the_file(facts: dict[str, Any], folder: Path)
     assert facts["glb"]["message"].startswith("Done in ")
 
 
-@pytest.mark.parametrize("key", ["vertex", "glb", "obj", "ply"])
+def test_several_objects_make_several_files(facts: dict[str, Any], folder: Path) -> None:
+    assert len(facts["two"]["lines"]) == 2
+    assert all("texture 256 ✔" in line for line in facts["two"]["lines"])
+    assert {path.name for path in (folder / "out" / "two").iterdir()} == {"Printed_box_GTR.glb", "Second.glb"}
+
+
+@pytest.mark.parametrize("key", ["vertex", "glb", "obj", "ply", "two"])
 def test_export_leaves_the_scene_alone(facts: dict[str, Any], key: str) -> None:
     assert facts[key]["outcome"] == ["FINISHED"], facts[key]["error"]
     assert facts[key]["untouched"]

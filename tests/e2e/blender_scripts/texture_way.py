@@ -77,6 +77,19 @@ def export(facts, session, key, file_format, colors="TEXTURE", size=1024):
     }
 
 
+def two(facts, session, result, out):
+    """Several objects are written one after the other."""
+    copy = result.copy()
+    copy.data, copy.name = result.data.copy(), "Second"
+    bpy.context.scene.collection.objects.link(copy)
+    copy.select_set(True)
+    settings = bpy.context.scene.gtr
+    settings.export_scope, settings.export_folder = "SELECTED", str(out / "two")
+    export(facts, session, "two", "GLB", size=256)
+    settings.export_scope = "ACTIVE"
+    bpy.data.objects.remove(copy)
+
+
 def cancel(facts, session):
     """A click on the cross ends the export and leaves no file."""
     bpy.ops.gtr.export()
@@ -117,6 +130,7 @@ def main():
     ):  # fmt: skip
         settings.export_folder = str(out / key)
         export(facts, session, key, file_format, colors)
+    two(facts, session, result, out)
     settings.export_folder = str(out / "cancelled")
     settings.export_format, settings.export_size = "GLB", 2048
     cancel(facts, session)
