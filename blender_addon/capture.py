@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 import bpy
 
-from . import blender_cameras, camera_sets, exr
-from .capture_material import NORMAL_PASS
-from .capture_scene import FILL, CaptureScene, remove_temporary
-from .capture_sources import family, signature
+from . import camera_sets
 from .coords import gtr_from_blender
 from .faults import SceneFault
+from .formats import exr
 from .packages import numpy
 from .values import CapturedView, Placement
+from .views import blender_cameras
+from .views.capture_material import NORMAL_PASS
+from .views.capture_scene import FILL, CaptureScene, remove_temporary
+from .views.capture_sources import family, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

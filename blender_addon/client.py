@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from .api import RETRIES, Api
 from .errors import ClientError
-from .transport import READ_SECONDS, BrokenReply, Reply
+from .link.api import RETRIES, Api
+from .link.transport import READ_SECONDS, BrokenReply, Reply
 
 MESH_LIMIT, COLORS_LIMIT, MASK_LIMIT = 1 << 30, 1 << 28, 1 << 26
 """Largest answers that we read, bytes."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Literal
 import bpy
 
 from . import compat
-from .color_attributes import linear_from_srgb, read_srgb
 from .coords import gtr_from_blender
-from .export_check import inspect_file
-from .export_mesh import ExportMesh
-from .export_obj import write_obj
 from .faults import SceneFault
+from .formats.export_check import inspect_file
+from .formats.export_mesh import ExportMesh
+from .formats.glb import glb_bytes
+from .formats.obj import obj_files
+from .formats.ply import ply_bytes
 from .packages import numpy
-from .result_objects import BASE, COLOR, count_in_words
-from .writers_glb import glb_bytes
-from .writers_obj import obj_files
-from .writers_ply import ply_bytes
+from .result.color_attributes import linear_from_srgb, read_srgb
+from .result.export_obj import write_obj
+from .result.objects import BASE, COLOR, count_in_words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,19 +13,19 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import job_requests as tasks
 from .errors import ClientError, Interrupted
-from .job_flow import JobFlow
+from .job import requests as tasks
+from .job.flow import JobFlow
+from .link.server_link import ServerLink
 from .messages import failure
 from .packages import MissingPackages
-from .server_link import ServerLink
 from .values import Cancelled, Event, Failed, Finished, Handle
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .bake_values import BakeSurface
+    from .texture.values import BakeSurface
     from .values import Background, CapturedView, ReconstructOptions, RefineOptions, ServerSettings
 
 _log = logging.getLogger(__name__)

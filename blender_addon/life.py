@@ -8,8 +8,8 @@ import sys
 import bpy
 from bpy.app.handlers import persistent
 
-from .run import ErrorBox
-from .session import session
+from .run.run import ErrorBox
+from .run.session import session
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.25

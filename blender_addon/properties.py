@@ -14,7 +14,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
-from . import result_objects
+from .result import objects as result_objects
 
 GRID_RESOLUTION = {"DRAFT": 128, "NORMAL": 256, "HIGH": 512}
 

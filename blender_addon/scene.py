@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import bpy
 from mathutils import Vector
 
-from . import result_objects, windows
-from .capture_scene import FILL
+from . import windows
 from .coords import blender_from_gtr, gtr_from_blender
 from .faults import SceneFault
-from .mesh_arrays import fill_mesh
 from .packages import numpy
-from .result_material import new_material
-from .vertex_colors import read_colors, readiness, revert, set_colors
+from .result import objects as result_objects
+from .result.material import new_material
+from .result.mesh_arrays import fill_mesh
+from .result.vertex_colors import read_colors, readiness, revert, set_colors
+from .views.capture_scene import FILL
 
 if TYPE_CHECKING:
     import numpy as np

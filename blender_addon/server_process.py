@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClientError, Interrupted
-from .server_files import Endpoint, home_folder, is_alive, log_file, read_state, start_log
+from .link.server_files import Endpoint, home_folder, is_alive, log_file, read_state, start_log
 
 if TYPE_CHECKING:
     import threading

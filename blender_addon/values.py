@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
-from .bake_values import TextureReady
+from .texture.values import TextureReady
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,8 +3,9 @@
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import cameras_preview, plan, view_source
-from ..session import session
+from ..run import plan
+from ..run.session import session
+from ..views import cameras_preview, view_source
 from .guard import error_box, explain, outcome, why_not_start
 
 
@@ -59,7 +60,7 @@ class GTR_OT_open_view(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Load the picture and show it in an Image Editor when there is one, else in a new window."""
-        from .. import thumbnails
+        from ..views import thumbnails
 
         path = thumbnails.path_of_view(self.name)
         if path is None:

@@ -3,12 +3,13 @@
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import plan, result_objects
 from ..faults import SceneFault
 from ..messages import ROWS
 from ..preferences import get_preferences
-from ..run import ErrorBox
-from ..session import session
+from ..result import objects as result_objects
+from ..run import plan
+from ..run.run import ErrorBox
+from ..run.session import session
 from .guard import error_box, explain, outcome
 
 
@@ -32,7 +33,8 @@ class GTR_OT_export(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write, check what was written, say so."""
-        from .. import export, export_texture
+        from .. import export
+        from ..result import export_texture
 
         session.begin()
         settings = context.scene.gtr

@@ -3,8 +3,8 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import fixes
-from ..session import session
+from ..run import fixes
+from ..run.session import session
 from .guard import error_box, explain
 
 

@@ -9,8 +9,8 @@ import bpy
 
 from .. import packages
 from ..errors import ClientError
-from ..run import ErrorBox
-from ..session import session
+from ..run.run import ErrorBox
+from ..run.session import session
 
 _REASONS: dict[str, tuple[str]] = {}
 """Arguments of ``poll_message_set``, kept for good."""

@@ -3,8 +3,8 @@
 import bpy
 from bpy.props import CollectionProperty, StringProperty
 
-from .. import plan
-from ..session import session
+from ..run import plan
+from ..run.session import session
 from .guard import error_box, explain, outcome, why_not_start
 
 IMAGE_FILTER = "*.png;*.jpg;*.jpeg;*.webp"
@@ -32,7 +32,7 @@ class GTR_OT_add_images(_FileDialog, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """One slot per file."""
-        from .. import images_input
+        from ..views import images_input
 
         session.begin()
         with error_box():
@@ -73,7 +73,7 @@ class GTR_OT_paste_grid(_FileDialog, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Six slots."""
-        from .. import images_input
+        from ..views import images_input
 
         session.begin()
         with error_box():
@@ -92,7 +92,7 @@ class GTR_OT_load_folder(_FileDialog, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Slots and cameras of the folder."""
-        from .. import images_input
+        from ..views import images_input
 
         session.begin()
         with error_box():

@@ -3,8 +3,8 @@
 import bpy
 from bpy.props import BoolProperty
 
-from .. import plan
-from ..session import session
+from ..run import plan
+from ..run.session import session
 from .guard import error_box, explain, outcome, why_not_start
 
 

@@ -7,7 +7,7 @@ from bpy.props import StringProperty
 
 from .. import packages
 from ..preferences import get_preferences
-from ..session import session
+from ..run.session import session
 from .guard import error_box, explain
 
 

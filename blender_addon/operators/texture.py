@@ -3,8 +3,10 @@
 import bpy
 from bpy.props import BoolProperty
 
-from .. import plan, result_objects, scene
-from ..session import session
+from .. import scene
+from ..result import objects as result_objects
+from ..run import plan
+from ..run.session import session
 from .guard import error_box, explain, outcome, why_not_start
 
 

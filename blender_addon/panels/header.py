@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..session import session
+from ..run.session import session
 from .widgets import draw_error, draw_missing_packages, draw_text
 
 SERVER_ICONS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from .. import cameras_preview, thumbnails, view_source
-from ..session import session
+from ..run.session import session
+from ..views import cameras_preview, thumbnails, view_source
 from .header import GtrPanel
 from .widgets import draw_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..session import session
+from ..run.session import session
 from .header import GtrPanel
 from .widgets import draw_progress, draw_text
 

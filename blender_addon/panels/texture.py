@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import result_objects, stale
-from ..session import session
+from ..result import objects as result_objects
+from ..run import stale
+from ..run.session import session
 from .header import GtrPanel
 from .widgets import draw_progress, draw_text
 

@@ -7,7 +7,7 @@ import bpy
 
 from .. import packages
 from ..messages import ROWS
-from ..session import session
+from ..run.session import session
 
 HAS_PROGRESS = "progress" in bpy.types.UILayout.bl_rna.functions
 """``layout.progress`` exists from Blender 4.0; asking ``hasattr`` is answered wrongly by every version."""

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from blender_addon import job_bodies, job_requests
-from blender_addon.job_follow import STAGE_WORDS
+from blender_addon.job import bodies as job_bodies
+from blender_addon.job import requests as job_requests
+from blender_addon.job.follow import STAGE_WORDS
 from blender_addon.messages import CLIENT_HANDLED, ROWS, has_row
 from blender_addon.values import Background, CapturedView, ReconstructOptions, RefineOptions
 from blender_addon.version import API_VERSION, addon_version

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_addon import camera_files, exr, picture_files
 from blender_addon.errors import ClientError
+from blender_addon.formats import camera_files, exr, picture_files
 from gtr_core.geometry.cameras import camera_set
 from gtr_core.io.background import Background
 from gtr_core.io.views_files import read_views, write_views

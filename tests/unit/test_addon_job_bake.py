@@ -9,9 +9,11 @@ import pytest
 import trimesh
 from fake_gtr_server import FakeJob, FakeServer, npz
 
-from blender_addon import api, job_bake, job_follow
-from blender_addon.bake_values import BakeSurface, TextureReady
+from blender_addon.job import bake as job_bake
+from blender_addon.job import follow as job_follow
 from blender_addon.jobs import JobRunner
+from blender_addon.link import api
+from blender_addon.texture.values import BakeSurface, TextureReady
 from blender_addon.values import Cancelled, Event, Failed, Finished, Progress, ServerSettings
 
 SIZE = 64

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from fake_gtr_server import FakeJob, FakeServer, finish_at_once, npz, results_of, tetrahedron
 
-from blender_addon import api, job_follow
+from blender_addon.job import follow as job_follow
 from blender_addon.jobs import JobRunner
+from blender_addon.link import api
 from blender_addon.server_process import home_folder, read_state
 from blender_addon.values import (
     Background,
@@ -415,7 +416,7 @@ def test_colors_of_another_mesh_are_refused(fake, runner) -> None:
 
 
 def test_unexpected_errors_end_at_the_boundary(fake, runner, monkeypatch) -> None:
-    monkeypatch.setattr("blender_addon.job_flow.read_mesh", lambda data: 1 / 0)
+    monkeypatch.setattr("blender_addon.job.flow.read_mesh", lambda data: 1 / 0)
     failed = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))[-1]
     assert failed.code == "internal"
     assert "ZeroDivisionError" in failed.details

@@ -87,7 +87,7 @@ def test_only_direct_changes_of_the_scene_push_undo_by_themselves() -> None:
 
 
 def actions() -> set[str]:
-    tree = ast.parse((ADDON / "fixes.py").read_text("utf-8"))
+    tree = ast.parse((ADDON / "run" / "fixes.py").read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "ACTIONS":
             assert isinstance(node.value, ast.Dict)

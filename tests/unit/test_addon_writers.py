@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from blender_addon.export_check import inspect_file
-from blender_addon.export_mesh import ExportMesh, linear_colors, srgb_bytes
-from blender_addon.writers_glb import glb_bytes, vertex_normals
-from blender_addon.writers_ply import ply_bytes
+from blender_addon.formats.export_check import inspect_file
+from blender_addon.formats.export_mesh import ExportMesh, linear_colors, srgb_bytes
+from blender_addon.formats.glb import glb_bytes, vertex_normals
+from blender_addon.formats.ply import ply_bytes
 
 
 @pytest.fixture

@@ -87,12 +87,30 @@ def test_addon_needs_nothing_but_blender_numpy_and_requests(path: Path) -> None:
     assert foreign <= ADDON_ALLOWED
 
 
-BPY_FREE = ["client", "jobs", "coords", "camera_sets", "server_process", "messages", "results", "packages", "values"]
+ADDON = ROOT / "blender_addon"
+WORKER_ROOMS = ("link", "job", "formats", "texture")
+WORKER_FILES = (
+    "client",
+    "jobs",
+    "coords",
+    "camera_sets",
+    "server_process",
+    "messages",
+    "results",
+    "packages",
+    "values",
+)
+BPY_FREE = [
+    *(ADDON / f"{name}.py" for name in WORKER_FILES),
+    *(p for r in WORKER_ROOMS for p in files(f"blender_addon/{r}")),
+]
 
 
-@pytest.mark.parametrize("name", BPY_FREE)
-def test_worker_thread_modules_know_no_bpy(name: str) -> None:
-    assert roots(ROOT / "blender_addon" / f"{name}.py").isdisjoint({"bpy", "mathutils", "gpu"})
+@pytest.mark.parametrize("path", BPY_FREE, ids=lambda p: str(p.relative_to(ADDON)))
+def test_worker_thread_modules_know_no_bpy(path: Path) -> None:
+    assert roots(path).isdisjoint({"bpy", "mathutils", "gpu"})
+    own = {name.split(".")[1] for name, _ in imported_modules(path) if name.startswith("blender_addon.")}
+    assert own <= {*WORKER_ROOMS, *WORKER_FILES, "errors", "version", "faults"}
 
 
 def test_core_loads_without_its_options() -> None:

@@ -13,8 +13,9 @@ from capturing import array, take
 from mathutils import Matrix, Vector
 from scenario import add, monkey, run
 
-from blender_addon import blender_cameras, coords
+from blender_addon import coords
 from blender_addon.capture import Capture, CaptureSettings
+from blender_addon.views import blender_cameras
 
 
 def check_views_have_the_cameras_they_say():

@@ -10,8 +10,9 @@ import bpy
 from capturing import SMALL, array, brown_image, take
 from scenario import add, block_counts, monkey, node_material, raises, run, sphere
 
-from blender_addon import capture, capture_scene
+from blender_addon import capture
 from blender_addon.capture import Capture
+from blender_addon.views import capture_scene
 
 
 def snapshot():

@@ -13,8 +13,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 
 from fake_gtr_server import FakeServer, finish_at_once  # noqa: E402
 
-from blender_addon import api  # noqa: E402
 from blender_addon.jobs import JobRunner  # noqa: E402
+from blender_addon.link import api  # noqa: E402
 from blender_addon.values import (  # noqa: E402
     Cancelled,
     CapturedView,
@@ -24,7 +24,7 @@ from blender_addon.values import (  # noqa: E402
     ReconstructOptions,
     RefineOptions,
     ServerSettings,
-)  # fmt: skip
+)
 
 EYE = [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
 VIEWS = [CapturedView(f"View {i}", b"png%d" % i, EYE, EYE) for i in range(4)]

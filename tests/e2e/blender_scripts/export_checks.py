@@ -127,7 +127,7 @@ def check_corner_and_byte_colors():
 
 
 def check_compare_does_not_reach_the_file():
-    from blender_addon import result_objects
+    from blender_addon.result import objects as result_objects
 
     obj, _, _, colors = result()
     result_objects.remember(obj, refined=True)

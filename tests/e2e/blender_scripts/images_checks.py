@@ -13,8 +13,9 @@ import numpy as np
 from mathutils import Matrix
 from scenario import add, block_counts, raises, run, sphere
 
-from blender_addon import camera_sets, cameras_preview, images_input, properties
-from blender_addon.picture_files import encode_png
+from blender_addon import camera_sets, properties
+from blender_addon.formats.picture_files import encode_png
+from blender_addon.views import cameras_preview, images_input
 
 properties.register()
 FOLDER = tempfile.TemporaryDirectory()

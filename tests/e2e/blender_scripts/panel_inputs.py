@@ -45,7 +45,7 @@ def select(*objects):
 
 def write_images(folder, pixels):
     """Four files of the same picture, named after their views."""
-    from gtr.picture_files import encode_png
+    from gtr.formats.picture_files import encode_png
 
     folder.mkdir()
     for name in VIEWS:
@@ -162,7 +162,7 @@ def main():
     facts = {}
     bpy.ops.preferences.addon_install(filepath=str(addon), overwrite=True)
     bpy.ops.preferences.addon_enable(module="gtr")
-    from gtr.session import session
+    from gtr.run.session import session
 
     preferences().size, preferences().samples = 128, 1
     settings().quality, settings().views, settings().refine = "DRAFT", 6, False

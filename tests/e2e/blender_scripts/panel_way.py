@@ -193,7 +193,7 @@ def main():
     facts = {}
     bpy.ops.preferences.addon_install(filepath=str(addon), overwrite=True)
     facts["enable"] = sorted(bpy.ops.preferences.addon_enable(module="gtr"))
-    from gtr.session import session
+    from gtr.run.session import session
 
     reconstruct(facts, session)
     source = texture(facts, session, out)

@@ -10,8 +10,10 @@ import bpy
 import numpy as np
 from scenario import BROWN, BROWN_LINEAR, block_counts, monkey, raises, run, sphere
 
-from blender_addon import capture_sources, coords, export, result_objects, scene
+from blender_addon import coords, export, scene
+from blender_addon.result import objects as result_objects
 from blender_addon.values import MeshResult, Placement
+from blender_addon.views import capture_sources
 
 
 def tetrahedron(color=BROWN):

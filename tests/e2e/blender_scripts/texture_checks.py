@@ -11,8 +11,10 @@ import bpy
 import numpy as np
 from scenario import BROWN, add, block_counts, monkey, raises, run
 
-from blender_addon import export_texture, result_objects, scene
-from blender_addon.job_bake import bake_texture
+from blender_addon import scene
+from blender_addon.job.bake import bake_texture
+from blender_addon.result import export_texture
+from blender_addon.result import objects as result_objects
 from blender_addon.values import MeshResult, Placement
 
 CENTER, RADIUS = (3.0, -2.0, 5.0), 1.9

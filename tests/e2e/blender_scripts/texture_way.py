@@ -113,7 +113,7 @@ def main():
     facts = {}
     bpy.ops.preferences.addon_install(filepath=str(addon), overwrite=True)
     bpy.ops.preferences.addon_enable(module="gtr")
-    from gtr.session import session
+    from gtr.run.session import session
 
     source = printed_box(picture)
     save_source(source, out / "source.npz")

@@ -239,7 +239,7 @@ class Driver:
 
 
 def _session_in_words() -> str:
-    from gtr.session import session
+    from gtr.run.session import session
 
     run = session.run
     doing = f"{run.kind}, stage {run.stage!r}, {run.text!r}, {run.elapsed:.0f} s" if run else "nothing"

@@ -44,14 +44,14 @@ def prepare(views: int = 6, steps: int = 8) -> None:
 
 def session():
     """The add-on's session."""
-    from gtr.session import session as found
+    from gtr.run.session import session as found
 
     return found
 
 
 def result() -> bpy.types.Object | None:
     """The newest result."""
-    from gtr import result_objects
+    from gtr.result import objects as result_objects
 
     found = [obj for obj in bpy.context.scene.objects if result_objects.is_result(obj)]
     return found[-1] if found else None
@@ -156,7 +156,7 @@ MODES = ("EDIT", "SCULPT", "VERTEX_PAINT", "WEIGHT_PAINT", "TEXTURE_PAINT", "OBJ
 def panels(driver: Driver) -> Steps:
     """Every panel in every mode, with and without objects, with every error; an exception in a draw is printed."""
     from gtr import messages
-    from gtr.run import ErrorBox, Run
+    from gtr.run.run import ErrorBox, Run
 
     yield from driver.picture("object")
     driver.check(session().state.value == "off", f"{session().state}")

@@ -1,0 +1,1 @@
+"""What a request does on the worker thread, step by step. No bpy."""

@@ -1,0 +1,1 @@
+"""What the server made, as objects of the scene and as files."""

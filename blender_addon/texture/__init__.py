@@ -1,0 +1,1 @@
+"""A texture for a mesh without one: its layout, its texels, its picture. No bpy."""
