@@ -17,7 +17,7 @@ from examples.tea_tin import build_tin
 
 def panel(driver: Driver) -> Steps:
     """Reconstruct the tin beside itself and show source, result and panel."""
-    from gtr.session import session
+    from gtr.run.session import session
 
     bpy.data.objects.remove(bpy.data.objects["Cube"])
     source = build_tin(bpy, driver.out.parent / "label.png")
