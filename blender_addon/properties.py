@@ -133,7 +133,8 @@ class GTR_PG_scene(PropertyGroup):
         description="Refinement steps; more bring the colours closer to the views",
         default=50,
         min=1,
-        max=1000,
+        max=10_000,
+        soft_max=1000,
     )
     strength: FloatProperty(
         name="Strength", description="Size of each refinement step", default=1.0, min=0.05, max=10.0

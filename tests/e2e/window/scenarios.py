@@ -69,7 +69,7 @@ def digest(name: str = "Color") -> bytes:
 
 def whole_way(driver: Driver) -> Steps:
     """Reconstruct, refine, stop, compare, revert, undo, export: every step by a click or a key."""
-    prepare(steps=1000)
+    prepare(steps=10_000)
     bpy.context.scene.gtr.refine = False
     yield from driver.picture("1_before")
     yield from driver.press("gtr.reconstruct")
@@ -103,7 +103,7 @@ def _refine(driver: Driver) -> Steps:
     base = digest()
     yield from driver.press("gtr.refine")
     yield lambda: session().kind == "refine"
-    # Neither Escape nor a right click anywhere may end the job; a thousand steps leave time for both.
+    # Neither Escape nor a right click anywhere may end the job; ten thousand steps leave time for both.
     run, before = session().run, len(bpy.data.objects)
     yield from driver.key("ESC")
     yield from driver.click(*driver.middle(), button="RIGHTMOUSE")
