@@ -38,6 +38,10 @@ class Mailbox:
             missing = packages.missing()
             if missing:
                 raise packages.MissingPackages(missing)
+            # Loaded here and not by the worker thread: Blender 3.4 has crashed when another thread imported that much
+            # while it was drawing.
+            packages.numpy()
+            packages.requests()
             from ..jobs import JobRunner
 
             self._settings = preferences.server_settings()
