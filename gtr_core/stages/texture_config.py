@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -77,17 +77,7 @@ RELEASE = TextureConfig(
 )
 """What the released GTR does: drawn at twice the image size, every pixel counts, white background."""
 
-PAPER = TextureConfig(
-    loss="l2",
-    planes_lr=0.15,
-    planes_weight_decay=0.05,
-    color_mlp_lr=1e-4,
-    color_mlp_weight_decay=0.05,
-    warmup_steps=1,
-    schedule_steps=500,
-    max_gradient_norm=1.0,
-    supersample=2,
-)
+PAPER = replace(RELEASE, loss="l2")
 """As :data:`RELEASE` with the paper's squared loss (equation 4)."""
 
 FIT = TextureConfig(
