@@ -157,6 +157,10 @@ def _serve(settings: Settings) -> int:
 def _keep_house(services: Services) -> None:
     cleaned = float("-inf")
     while not services.lifetime.stopping.wait(services.settings.tick):
+        if not services.settings.home.exists():
+            log.critical("The folder %s is gone, and every job with it", services.settings.home)
+            services.lifetime.stopping.set()
+            return
         services.lifetime.tick()
         if time.monotonic() - cleaned >= CLEAN_SECONDS:
             cleaned = time.monotonic()

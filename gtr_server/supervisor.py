@@ -132,6 +132,7 @@ class Supervisor:
             self._close_job()
             self._drop_worker()
             time.sleep(1.0)
+            self._obey()
 
     def _settle(self) -> None:
         if self._unsettled is not None:
@@ -176,6 +177,9 @@ class Supervisor:
                 self._hear(message)
             if worker.sentinel in heard or not messages:
                 self._worker_gone()
+        self._obey()
+
+    def _obey(self) -> None:
         while not self._commands.empty():
             self._commands.get()()
 

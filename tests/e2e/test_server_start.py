@@ -1,6 +1,7 @@
 """Starting, finding and leaving: one server per user, and none that nobody needs (promises R5, R6, R7, R33)."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,6 +71,19 @@ def test_stale_state_file_of_a_killed_server_is_replaced(tmp_path: Path) -> None
         second = server.client()
         second.session.close()
         assert second.token != first.token
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_server_whose_folder_is_gone_leaves(tmp_path: Path, busy: bool) -> None:
+    with running(tmp_path / "home", fault="hang@fuse") as server:
+        client = server.client()
+        if busy:
+            job = client.submit("/jobs", sphere_request(client))
+            wait_until(lambda: client.job(job)["state"] == "running", "a running job")
+        client.session.close()
+        shutil.rmtree(tmp_path / "home")
+        server.wait()
+        assert server.process.poll() == 0
 
 
 def test_taken_port_is_exit_3(tmp_path: Path) -> None:
