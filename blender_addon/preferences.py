@@ -56,6 +56,11 @@ class GTR_preferences(AddonPreferences):
     replace: BoolProperty(
         name="Replace Old Result", description="Hide the former result of the same source", default=False
     )
+    keep_captures: BoolProperty(
+        name="Keep Captures",
+        description="Keep the views of a saved file beside it, in the folder gtr; else they end with Blender",
+        default=False,
+    )
     samples: IntProperty(
         name="Samples",
         description="Cycles samples per pixel of a view; 0 = as many as the colours need",
@@ -78,7 +83,7 @@ class GTR_preferences(AddonPreferences):
         server = attached if self.server_mode == "ATTACHED" else managed
         self._draw_group("Server", ("server_mode", *server))
         self._draw_group("Results", ("collection_name", "show_colors", "unlit", "replace"))
-        self._draw_group("Capture", ("samples", "size"))
+        self._draw_group("Capture", ("samples", "size", "keep_captures"))
 
     def _draw_group(self, title: str, names: "tuple[str, ...]") -> None:
         box = self.layout.box()

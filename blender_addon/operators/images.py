@@ -100,6 +100,28 @@ class GTR_OT_load_folder(_FileDialog, bpy.types.Operator):
         return outcome(self)
 
 
+class GTR_OT_from_active_camera(bpy.types.Operator):
+    """Add a picture of the selected objects (of all, with none selected) through the scene's active camera"""
+
+    bl_idname = "gtr.from_active_camera"
+    bl_label = "From Active Camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Nothing runs: two captures would disturb each other."""
+        return explain(cls, why_not_start())
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Render one picture and list it under the camera's name."""
+        from ..views import active_camera
+
+        session.begin()
+        with error_box():
+            active_camera.add_slot(context)
+        return outcome(self)
+
+
 class GTR_OT_show_masks(bpy.types.Operator):
     """Let the server tell the object from its background in every picture, and show the masks"""
 
@@ -123,5 +145,6 @@ CLASSES = (
     GTR_OT_remove_image,
     GTR_OT_paste_grid,
     GTR_OT_load_folder,
+    GTR_OT_from_active_camera,
     GTR_OT_show_masks,
 )

@@ -112,6 +112,7 @@ def _draw_images(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     row = layout.row(align=True)
     row.operator("gtr.paste_grid", text="Paste Grid", icon="MESH_GRID")
     row.operator("gtr.load_folder", text="Load Folder", icon="FILE_FOLDER")
+    layout.operator("gtr.from_active_camera", text="From Active Camera", icon="VIEW_CAMERA")
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False

@@ -60,6 +60,21 @@ class CaptureScene:
         scene = bpy.data.scenes.get(self.name)
         return scene is not None and MARK in scene and scene.camera is not None
 
+    def look_through(self, camera: bpy.types.Camera, render: bpy.types.RenderSettings) -> None:
+        """Take the next pictures with this lens and the format of these settings, the longer side as long as ``size``.
+
+        Args:
+            camera: perspective; shift and sensor count, depth of field does not.
+            render: tells the proportions of the picture and of its pixels.
+        """
+        scene = bpy.data.scenes[self.name]
+        scene.camera.data = _marked(camera.copy())
+        scene.camera.data.dof.use_dof = False
+        scale = self._settings.size / max(render.resolution_x, render.resolution_y)
+        scene.render.resolution_x = max(1, round(render.resolution_x * scale))
+        scene.render.resolution_y = max(1, round(render.resolution_y * scale))
+        scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = render.pixel_aspect_x, render.pixel_aspect_y
+
     def render_color(self, pose: Matrix, path: Path) -> None:
         """Write an 8-bit RGBA PNG, sRGB with straight alpha.
 

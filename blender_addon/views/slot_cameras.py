@@ -81,7 +81,8 @@ class SlotCameras:
     def _from_scene(self) -> list[bpy.types.Object]:
         cameras = [obj for obj in self._context.scene.objects if obj.type == "CAMERA" and obj.data.type == "PERSP"]
         by_name = {obj.name.lower(): obj for obj in cameras}
-        keys = [path.stem.lower() for path in self._paths]
+        names = [(path.stem.lower(), view.lower()) for path, view in zip(self._paths, self._names, strict=True)]
+        keys = [view if stem not in by_name and view in by_name else stem for stem, view in names]
         if not any(key in by_name for key in keys) and len(cameras) >= len(keys):
             return sorted(cameras, key=lambda obj: obj.name)[: len(keys)]
         return [by_name[key] for key in _all_in(keys, by_name, self._paths)]

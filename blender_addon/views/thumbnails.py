@@ -48,6 +48,14 @@ def icon_of_file(filepath: str) -> int:
     return _icon(path) if path and Path(path).is_file() else 0
 
 
+def read_again(filepath: str) -> None:
+    """The image file was written anew: neither its old thumbnail nor its old mask shows it."""
+    _masks.pop(filepath, None)
+    path = bpy.path.abspath(filepath)
+    if _previews is not None and path in _previews:
+        _previews[path].reload()
+
+
 def keep_mask(filepath: str, png: bytes) -> None:
     """Remember the mask of an image file."""
     path = _place() / f"mask_{hashlib.sha256(png).hexdigest()[:16]}.png"
