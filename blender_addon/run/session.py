@@ -22,6 +22,9 @@ from .run import ErrorBox, Run
 from .status import Status
 from .time_left import Durations, overall_fraction
 
+LINE_SECONDS = 0.25
+"""The progress line is drawn anew this often: a button that is drawn anew all the time is hard to press."""
+
 
 class Session(Status):
     """State machine of the panel: what clicks, events and beats do; what is shown of it is in :class:`Status`."""
@@ -29,7 +32,8 @@ class Session(Status):
     def __init__(self) -> None:
         super().__init__()
         self.mailbox = Mailbox()
-        self._shown = ""
+        self._shown: tuple[object, ...] = ()
+        self._next_line = 0.0
 
     # --- what the operators ask -------------------------------------------------------------------------------------
 
@@ -256,10 +260,11 @@ class Session(Status):
 
     def _publish(self) -> None:
         line = self.progress
-        shown = f"{self.state} {self.server.text} {line} {self.message} {self.error} {self.held is None}"
-        if shown == self._shown:
+        shown = (self.state, self.server.text, self.message, str(self.error), self.held is None, str(line))
+        now = time.monotonic()
+        if shown == self._shown or (shown[:-1] == self._shown[:-1] and now < self._next_line):
             return
-        self._shown = shown
+        self._shown, self._next_line = shown, now + LINE_SECONDS
         bpy.context.window_manager.gtr.progress = 100.0 * line.fraction
         windows.set_status(f"GTR: {line.text}" if self.run is not None and line.text else None)
         windows.redraw()

@@ -93,7 +93,7 @@ def refine_texture(
         if finished:
             progress("texture", steps, steps)
             break
-        preview.show(optimizer)
+        preview.show(optimizer.step_count, *(keeper.best or (optimizer.planes.detach(), optimizer.color_mlp)))
     best_planes, best_mlp = keeper.best or optimizer.snapshot()
     result = RefinementState(optimizer.step_count, seed, keeper.best_step, keeper.best_error, optimizer.tensors())
     return field.with_texture(best_planes, best_mlp), result, RefinementLog(tuple(losses), tuple(keeper.history))
@@ -146,14 +146,12 @@ class _Preview:
         self._surface, self._on_colors = surface, on_colors
         self._next = time.monotonic() + _PREVIEW_SECONDS
 
-    def show(self, optimizer: TextureOptimizer) -> None:
-        """Call back if it is time; half of the time at most goes into previews."""
+    def show(self, step: int, planes: Tensor, color_mlp: nn.Module) -> None:
+        """Call back if it is time, with what the result would be now; half of the time at most goes into previews."""
         if self._on_colors is None or time.monotonic() < self._next:
             return
         start = time.monotonic()
-        self._on_colors(
-            optimizer.step_count, self._surface.vertex_colors(optimizer.planes.detach(), optimizer.color_mlp)
-        )
+        self._on_colors(step, self._surface.vertex_colors(planes, color_mlp))
         self._next = time.monotonic() + max(_PREVIEW_SECONDS, time.monotonic() - start)
 
 
