@@ -19,7 +19,7 @@ from ..packages import numpy
 from ..values import Matrix
 from .picture_files import SUFFIXES
 
-_FLIP = (1.0, -1.0, -1.0, 1.0)
+FLIP = (1.0, -1.0, -1.0, 1.0)
 """OpenGL camera axes in OpenCV's, by column of camera-to-world."""
 
 
@@ -176,7 +176,7 @@ def _world_to_camera(camera_to_world: Matrix, z_up: bool, name: str) -> Matrix:
     pose = np.array(camera_to_world, dtype=np.float64)
     if pose.shape != (4, 4):
         raise _invalid(name, f"the matrix is {pose.shape}")
-    pose = pose * np.array(_FLIP)
+    pose = pose * np.array(FLIP)
     if z_up:
         pose[:3] = gtr_from_blender(pose[:3].T).T
     return _rigid(np.linalg.inv(pose) if abs(np.linalg.det(pose)) > 1e-9 else None, name)

@@ -28,13 +28,19 @@ def read_picture(path: Path) -> tuple[bytes, int, int]:
         data = path.read_bytes()
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from error
+    size = picture_size(data)
+    if size is None:
+        raise _bad(path, "not a PNG, JPEG or WEBP image")
+    return data, size[0], size[1]
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels of a PNG, JPEG or WEBP image; None when it is none of these."""
     try:
         size = _size(data)
     except (struct.error, IndexError):
-        size = None
-    if size is None or min(size) <= 0:
-        raise _bad(path, "not a PNG, JPEG or WEBP image")
-    return data, size[0], size[1]
+        return None
+    return size if size is not None and min(size) > 0 else None
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:

@@ -11,10 +11,13 @@ from dataclasses import replace
 import bpy
 
 from .. import scene, windows
+from ..errors import ClientError
+from ..formats import view_folder
+from ..messages import failure
 from ..preferences import get_preferences
 from ..result import objects as result_objects
 from ..values import MeshResult, Placement
-from ..views import thumbnails
+from ..views import kept_files, thumbnails
 from ..windows import view_context
 from . import stale
 from .run import Run
@@ -48,6 +51,7 @@ def place_mesh(run: Run) -> None:
         return
     obj = result_objects.find(run.preview_id)
     with view_context() as context:
+        preferences = get_preferences(context)
         if obj is not None and run.height > 0:
             scene.remove_object(obj)  # its size was that of the rough surface
             obj = None
@@ -57,7 +61,8 @@ def place_mesh(run: Run) -> None:
             obj = _create(context, run, run.mesh)
         run.preview_id, run.result_id = "", result_objects.info(obj)["id"]
         _write_record(run, obj)
-        preferences = get_preferences(context)
+        if preferences.keep_captures and run.source_names and run.views:
+            _keep_captures(context, run, obj)
         if preferences.show_colors:
             scene.show_vertex_colors(_clicked_view(run))
         if context.mode == "OBJECT" and windows.selection(context) == run.selection:
@@ -193,6 +198,19 @@ def _write_record(run: Run, obj: bpy.types.Object) -> None:
         versions={"addon": addon_version(), "blender": bpy.app.version_string},
     )
     stale.forget_shapes()
+
+
+def _keep_captures(context: bpy.types.Context, run: Run, obj: bpy.types.Object) -> None:
+    """Write the views beside the file; a fault there must not cost the result, so it is only noted."""
+    try:
+        folder = kept_files.folder_for(context, result_objects.info(obj)["id"])
+        view_folder.write_views(run.views, folder)
+    except ClientError as error:
+        run.kept_note = f"The views were not kept: {failure(error).text}"
+        return
+    # Relative to the file when it is beside it, so that both can move.
+    kept = bpy.path.relpath(str(folder)) if bpy.data.filepath else str(folder)
+    result_objects.remember(obj, views=kept)
 
 
 def _hide_former(context: bpy.types.Context, new: bpy.types.Object) -> None:

@@ -68,6 +68,8 @@ def _mesh(session: Session, run: Run, event: MeshReady) -> None:
     session.notes = (*event.notes, "The source is hidden in the viewport.") if hides else event.notes
     session.show(run, "place", 1.0, "Place")
     arrivals.place_mesh(run)
+    if run.kept_note:
+        session.notes = (*session.notes, run.kept_note)
 
 
 def _colors(session: Session, run: Run, event: ColorsReady) -> None:

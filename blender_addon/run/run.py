@@ -107,6 +107,7 @@ class Run:
         colors_before: those before the first live ones.
         shown_at: when live colours were written last.
         show_cost: seconds that writing and redrawing them took; None until the next beat.
+        kept_note: why the views could not be kept; empty otherwise.
         unchanged: the refinement found nothing better.
     """
 
@@ -132,6 +133,7 @@ class Run:
     colors: Any = None
     colors_before: Any = None
     unchanged: bool = False
+    kept_note: str = ""
     step: int = 0
     points: Any = None
     images: tuple[bytes, ...] = ()
