@@ -23,7 +23,7 @@ def panel(driver: Driver) -> Steps:
     source = build_tin(bpy, driver.out.parent / "label.png")
     space = driver.area.spaces.active
     space.shading.type = "MATERIAL"
-    yield from driver.press("gtr.reconstruct")
+    yield from driver.press("gtr.reconstruct", until=lambda: session.busy)
     yield lambda: session.run is not None and session.run.mesh is not None
     yield lambda: not session.busy
     driver.check(session.error is None, f"{session.error}")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bpy
 
+TRIES, BEATS_TO_ANSWER = 5, 50
 BEAT_SECONDS = 0.02
 SWEEP_PIXELS = 14
 """Distance of the points at which buttons are looked for; a button is 20 pixels high."""
@@ -94,16 +95,24 @@ class Driver:
         region = self.region("WINDOW")
         return region.x + region.width // 3, region.y + region.height // 2
 
-    def press(self, name: str, near: str = "") -> Steps:
+    def press(self, name: str, near: str = "", until: Condition | None = None) -> Steps:
         """Click on the button of an operator (``gtr.reconstruct``) or of a property (``.gtr.compare``).
 
         ``near`` names a button that was pressed before and is not far from this one: it is looked for there first.
+        ``until`` tells that the click was taken. Blender drops a click when the sidebar is drawn anew just then, as it
+        is while a job runs; so, like a person, click again.
         """
-        found: list[tuple[int, int]] = []
-        yield from self.find(name, found, near or name)
-        yield from self.click(*found[0])
-        self.move(*self.middle())
-        yield None
+        for _ in range(TRIES):
+            found: list[tuple[int, int]] = []
+            yield from self.find(name, found, near or name)
+            yield from self.click(*found[0])
+            self.move(*self.middle())
+            yield None
+            for _ in range(BEATS_TO_ANSWER):
+                if until is None or until():
+                    return
+                yield None
+        raise AssertionError(f"{name} did not answer {TRIES} clicks")
 
     def find(self, name: str, found: list[tuple[int, int]], near: str = "") -> Steps:
         """Look all over the sidebar until the button under the mouse is the wanted one."""

@@ -57,6 +57,11 @@ def result() -> bpy.types.Object | None:
     return found[-1] if found else None
 
 
+def shown_colors() -> str:
+    """Name of the colour attribute that the result shows."""
+    return result().data.color_attributes.active_color.name
+
+
 def digest(name: str = "Color") -> bytes:
     """The bytes of a colour attribute of the result."""
     import numpy as np
@@ -72,7 +77,7 @@ def whole_way(driver: Driver) -> Steps:
     prepare(steps=10_000)
     bpy.context.scene.gtr.refine = False
     yield from driver.picture("1_before")
-    yield from driver.press("gtr.reconstruct")
+    yield from driver.press("gtr.reconstruct", until=lambda: session().busy)
     yield lambda: session().run is not None and session().run.handle != ""
     yield from driver.picture("2_running")
     yield lambda: not session().busy
@@ -101,8 +106,7 @@ def _solid_shows_the_print(driver: Driver) -> Steps:
 
 def _refine(driver: Driver) -> Steps:
     base = digest()
-    yield from driver.press("gtr.refine")
-    yield lambda: session().kind == "refine"
+    yield from driver.press("gtr.refine", until=lambda: session().kind == "refine")
     # Neither Escape nor a right click anywhere may end the job; ten thousand steps leave time for both.
     run, before = session().run, len(bpy.data.objects)
     yield from driver.key("ESC")
@@ -112,7 +116,7 @@ def _refine(driver: Driver) -> Steps:
     driver.check(len(bpy.data.objects) == before, "Escape or a right click changed the scene")
     yield lambda: run.step > 0 and digest() != base
     yield from driver.picture("5_refining")
-    yield from driver.press("gtr.stop", near="gtr.refine")
+    yield from driver.press("gtr.stop", near="gtr.refine", until=lambda: run.stopping or session().run is not run)
     yield lambda: not session().busy
     driver.check(session().error is None, f"{session().error}")
     driver.check(session().message.startswith("Stopped"), session().message)
@@ -122,13 +126,10 @@ def _refine(driver: Driver) -> Steps:
 
 def _go_back(driver: Driver) -> Steps:
     refined, base = digest(), digest("Color_base")
-    yield from driver.press(".gtr.compare", near="gtr.refine")
-    yield lambda: result().data.color_attributes.active_color.name == "Color_base"
+    yield from driver.press(".gtr.compare", near="gtr.refine", until=lambda: shown_colors() == "Color_base")
     yield from driver.picture("6_compare")
-    yield from driver.press(".gtr.compare")
-    yield lambda: result().data.color_attributes.active_color.name == "Color"
-    yield from driver.press("gtr.revert", near="gtr.refine")
-    yield lambda: digest() == base
+    yield from driver.press(".gtr.compare", until=lambda: shown_colors() == "Color")
+    yield from driver.press("gtr.revert", near="gtr.refine", until=lambda: digest() == base)
     # Every result is one step of its own: revert, refine, reconstruct.
     for expected in (refined, base):
         yield from driver.key("Z", ctrl=True)
@@ -143,8 +144,7 @@ def _go_back(driver: Driver) -> Steps:
 
 def _export(driver: Driver) -> Steps:
     bpy.context.scene.gtr.export_folder = str(driver.out / "assets")
-    yield from driver.press("gtr.export")
-    yield lambda: bool(session().exported) or session().error is not None
+    yield from driver.press("gtr.export", until=lambda: bool(session().exported) or session().error is not None)
     driver.check(session().error is None, f"{session().error}")
     driver.facts["exported"] = session().exported
     yield from driver.picture("7_exported")
@@ -278,8 +278,7 @@ def _deleted(driver: Driver) -> Steps:
     yield lambda: not session().busy
     driver.check(session().error is not None and session().error.code == "object_gone", f"{session().error}")
     count = len(bpy.data.objects)
-    yield from driver.press("gtr.fix")
-    yield lambda: len(bpy.data.objects) == count + 1
+    yield from driver.press("gtr.fix", until=lambda: len(bpy.data.objects) == count + 1)
     driver.check(session().error is None, f"{session().error}")
 
 
