@@ -25,15 +25,14 @@ def textured_export(driver: Driver) -> Steps:
     settings.export_colors, settings.export_size = "TEXTURE", 4096
     yield from driver.drawn()
     yield from driver.picture("1_ready")
-    yield from driver.press("gtr.export")
+    yield from driver.press("gtr.export", until=lambda: session().busy)
     yield lambda: session().run is not None and session().run.stage == "color"
     yield from driver.picture("2_running")
     bpy.ops.gtr.cancel()  # looking for the small cross with the mouse would take longer than the export
     yield lambda: not session().busy
     driver.check(session().message == "Cancelled", session().message)
     settings.export_size = 1024
-    yield from driver.press("gtr.export", near="gtr.export")
-    yield lambda: session().kind == "bake"
+    yield from driver.press("gtr.export", near="gtr.export", until=lambda: session().busy or bool(session().exported))
     yield lambda: not session().busy
     driver.check(session().error is None, f"{session().error}")
     driver.facts["exported"] = session().exported
