@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .errors import ClientError, Interrupted
 from .job import requests as tasks
 from .job.flow import JobFlow
+from .job.seen import JobSeen
 from .link.server_link import ServerLink
 from .messages import failure
 from .packages import MissingPackages
@@ -36,6 +37,9 @@ KEPT_REQUESTS = 8
 """Requests that ended are kept for ``resubmit``; older ones (and their images) are dropped."""
 _RESUMABLE = frozenset({"no_response", "server_stopped", "server_off"})
 """After these the server may still have the job, so a resubmission asks for the same one."""
+
+_OVER_FOR_NOTHING = frozenset({"failed", "cancelling", "cancelled"})
+_FORGOTTEN = frozenset({"unknown_job", "purged", "not_found"})
 
 Command = Callable[[], None]
 
@@ -88,6 +92,11 @@ class JobRunner:
         """Follow a reconstruct job of an earlier Blender session: ``MeshReady`` when it has succeeded."""
         return self._submit(tasks.Attach(job_id))
 
+    def job_of(self, handle: Handle) -> str:
+        """The server's id of the reconstruction that a request is about; empty before the server has accepted one."""
+        request = self._requests.get(handle)
+        return (request.mesh_job or request.job_id) if request is not None else ""
+
     def resubmit(self, handle: Handle) -> Handle:
         """Run a request again that failed; images that the server has are not sent again.
 
@@ -135,6 +144,10 @@ class JobRunner:
     def check_server(self) -> None:
         """Look whether a server is there (never starts one) and refresh its line."""
         self._control(self._link.refresh)
+
+    def look_for_job(self, job_id: str) -> None:
+        """Ask a running server whether it has a reconstruct job: one ``JobSeen``, or none when no server answers."""
+        self._control(lambda: self._look_for_job(job_id))
 
     def unload_model(self) -> None:
         """Free the model's memory."""
@@ -196,6 +209,20 @@ class JobRunner:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="gtr-client", daemon=True)
             self._thread.start()
+
+    def _look_for_job(self, job_id: str) -> None:
+        try:
+            client = self._link.find_again()
+            if client is None:
+                return
+            job = client.job(job_id)
+            known = job.get("task") == "reconstruct" and job.get("state") not in _OVER_FOR_NOTHING
+        except (ClientError, Interrupted) as error:
+            if not isinstance(error, ClientError) or error.code not in _FORGOTTEN:
+                _log.info("no answer about job %s: %s", job_id, error)
+                return
+            known = False
+        self._events.put(JobSeen(job_id, known))
 
     def _settle(self, event: Finished | Failed | Cancelled) -> None:
         self._active.discard(event.handle)

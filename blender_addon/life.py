@@ -38,6 +38,11 @@ def _before_file(_path: object, _second: object = None) -> None:
 
 
 @persistent
+def _after_file(_path: object, _second: object = None) -> None:
+    session.file_opened()
+
+
+@persistent
 def _before_undo_or_save(_path: object, _second: object = None) -> None:
     session.capturing.hide()
 
@@ -49,6 +54,7 @@ def _after_change(_scene: object, depsgraph: bpy.types.Depsgraph) -> None:
 
 _HANDLERS = (
     ("load_pre", _before_file),
+    ("load_post", _after_file),
     ("save_pre", _before_undo_or_save),
     ("undo_pre", _before_undo_or_save),
     ("redo_pre", _before_undo_or_save),

@@ -144,6 +144,9 @@ class GTR_PG_scene(PropertyGroup):
     )
     seed: IntProperty(name="Seed", description="Start of the random numbers", default=0, min=0)
     show_detail: BoolProperty(name="Detail", description="More settings of the refinement", default=False)
+    running_job: StringProperty(
+        name="Running Job", description="What the server works on for this scene, as JSON", options={"HIDDEN"}
+    )
     export_format: EnumProperty(name="Format", description="File format", items=FORMATS, default="GLB")
     export_folder: StringProperty(
         name="Folder",

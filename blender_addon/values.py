@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
+from .job.seen import JobSeen
 from .texture.values import TextureReady
 
 if TYPE_CHECKING:
@@ -294,5 +295,5 @@ class Finished:
 
 Event = Union[
     ServerLine, Progress, PreviewMesh, MeshReady, ColorsReady, MasksReady, TextureReady, Failed, Lost, Cancelled,
-    Finished,
+    Finished, JobSeen,
 ]  # fmt: skip

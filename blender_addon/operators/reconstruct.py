@@ -36,6 +36,43 @@ class GTR_OT_reconstruct(bpy.types.Operator):
         return outcome(self)
 
 
+class GTR_OT_fetch_result(bpy.types.Operator):
+    """Put the mesh into the scene that the server made, or still makes, for this file in an earlier Blender"""
+
+    bl_idname = "gtr.fetch_result"
+    bl_label = "Fetch GTR Result"
+    bl_options = {"REGISTER"}
+
+    wait: BoolProperty(
+        name="Wait", description="Come back when it is done", default=False, options={"SKIP_SAVE", "HIDDEN"}
+    )
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """The server has a job of this file, and nothing runs."""
+        return explain(cls, why_not_start() or (None if session.former.offered else "There is no former job"))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Wait for the job at the server, place its mesh."""
+        with error_box():
+            session.start([session.former.offered.run(context)])
+            if self.wait:
+                session.pump()
+        return outcome(self)
+
+
+class GTR_OT_forget_job(bpy.types.Operator):
+    """Do not offer this job again; the server keeps it until it needs the space"""
+
+    bl_idname = "gtr.forget_job"
+    bl_label = "Forget GTR Job"
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Take its id out of the file."""
+        session.former.drop()
+        return {"FINISHED"}
+
+
 class GTR_OT_cancel(bpy.types.Operator):
     """Stop what runs; the scene stays as it was before"""
 
@@ -70,4 +107,4 @@ class GTR_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (GTR_OT_reconstruct, GTR_OT_cancel, GTR_OT_stop)
+CLASSES = (GTR_OT_reconstruct, GTR_OT_fetch_result, GTR_OT_forget_job, GTR_OT_cancel, GTR_OT_stop)

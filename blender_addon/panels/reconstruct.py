@@ -35,6 +35,11 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
             if session.queue_text:
                 layout.label(text=session.queue_text)
         else:
+            if session.former.offered:
+                draw_text(layout, "A former job is still there.", icon="INFO")
+                row = layout.row(align=True)
+                row.operator("gtr.fetch_result", text="Fetch Result", icon="IMPORT")
+                row.operator("gtr.forget_job", text="", icon="X")
             row = layout.row()
             row.scale_y = 1.6
             row.operator("gtr.reconstruct", text="Start and Reconstruct" if session.server_is_off else "Reconstruct")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ClientError
+from ..job.seen import JobSeen
 from ..messages import ROWS
 from ..texture.values import TextureReady
 from ..values import (
@@ -22,7 +23,7 @@ from ..values import (
     Progress,
     ServerLine,
 )
-from . import arrivals
+from . import arrivals, former
 from .run import ErrorBox, Run
 from .time_left import in_words
 
@@ -32,11 +33,17 @@ if TYPE_CHECKING:
 LIVE_SECONDS, LIVE_SHARE = 0.5, 4.0
 """Live colours are shown at most this often, and not before four times as long as redrawing them took last time."""
 
+_MAY_GO_ON = frozenset({"no_response", "server_stopped", "server_off"})
+"""After these the server may still have the job, or do it again when it comes back."""
+
 
 def handle(session: Session, event: Event) -> None:
     """Let one event take effect."""
     if isinstance(event, ServerLine):
         _server(session, event)
+        return
+    if isinstance(event, JobSeen):
+        session.former.seen(event)
         return
     run = session.run
     if run is None or event.handle != run.handle:
@@ -55,6 +62,10 @@ def _server(session: Session, line: ServerLine) -> None:
 
 def _progress(session: Session, run: Run, event: Progress) -> None:
     session.show(run, event.stage, event.fraction, event.text)
+    if run.kind == "reconstruct" and run.mesh is None:
+        former.note(run, session.mailbox.runner().job_of(run.handle))
+        if run.noted_job:
+            session.former.replaced()
 
 
 def _preview(_session: Session, run: Run, event: PreviewMesh) -> None:
@@ -67,6 +78,7 @@ def _mesh(session: Session, run: Run, event: MeshReady) -> None:
     hides = run.placement is not None and run.placement.mode == "OVER" and bool(run.source_names)
     session.notes = (*event.notes, "The source is hidden in the viewport.") if hides else event.notes
     session.show(run, "place", 1.0, "Place")
+    former.forget(run)
     arrivals.place_mesh(run)
     if run.kept_note:
         session.notes = (*session.notes, run.kept_note)
@@ -100,6 +112,8 @@ def _texture(session: Session, run: Run, event: TextureReady) -> None:
 
 
 def _failed(session: Session, run: Run, event: Failed) -> None:
+    if event.code not in _MAY_GO_ON:
+        former.forget(run)
     session.fail_run(run, ErrorBox.of_failed(event))
 
 
@@ -109,12 +123,13 @@ def _lost(_session: Session, run: Run, event: Lost) -> None:
 
 
 def _cancelled(session: Session, run: Run, _event: Cancelled) -> None:
+    former.forget(run)
     arrivals.drop_preview(run)
     session.end(run, "Cancelled")
 
 
 def _finished(session: Session, run: Run, event: Finished) -> None:
-    if not event.stopped_early:
+    if not event.stopped_early and not run.attach:
         session.durations.add(run.key, run.elapsed)
     if run.unchanged:
         session.notes = (*session.notes, "Refinement found nothing better; the colours stay.")

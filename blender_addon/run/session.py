@@ -18,12 +18,11 @@ from ..views import thumbnails
 from . import arrivals, stale
 from . import events as run_events
 from .mailbox import Mailbox
+from .picture import Picture
 from .run import ErrorBox, Run
 from .status import Status
+from .submit import submit
 from .time_left import Durations, overall_fraction
-
-LINE_SECONDS = 0.25
-"""The progress line is drawn anew this often: a button that is drawn anew all the time is hard to press."""
 
 
 class Session(Status):
@@ -32,8 +31,7 @@ class Session(Status):
     def __init__(self) -> None:
         super().__init__()
         self.mailbox = Mailbox()
-        self._shown: tuple[object, ...] = ()
-        self._next_line = 0.0
+        self._picture = Picture()
 
     # --- what the operators ask -------------------------------------------------------------------------------------
 
@@ -125,32 +123,16 @@ class Session(Status):
         run = self.queue.pop(0)
         run.restart_clock()
         self.run = run
-        captures = run.kind in ("capture", "reconstruct") and not run.views
+        captures = run.kind in ("capture", "reconstruct") and not run.views and not run.attach
         self.show(run, "capture" if captures else "start", 0.0, "Capture views" if captures else "Send")
         try:
             if not captures:
-                self._submit(run)
+                submit(self.mailbox, run)
             elif self.capturing.begin(run):
                 self._use_views(run)
         except (ClientError, packages.MissingPackages):
             self.run = None
             raise
-
-    def _submit(self, run: Run) -> None:
-        runner = self.mailbox.runner()
-        self.mailbox.follow_settings()
-        if run.kind == "reconstruct":
-            assert run.options is not None
-            run.handle = runner.submit_reconstruct(list(run.views), run.options, run.refine)
-        elif run.kind == "refine":
-            assert run.refine is not None
-            run.handle = runner.submit_refine(run.job_id, run.refine)
-        elif run.kind == "recolour":
-            run.handle = runner.submit_recolour(run.job_id, run.points)
-        elif run.kind == "bake":
-            run.handle = runner.submit_bake(run.export.job_id, run.export.surface)
-        else:
-            run.handle = runner.submit_masks(list(run.images), run.background)
 
     def _step_capture(self, run: Run) -> None:
         try:
@@ -170,7 +152,7 @@ class Session(Status):
             self.end(run, f"{len(taken.views)} views captured")
             return
         run.views, run.placement = taken.views, taken.placed(run.place)
-        self._submit(run)
+        submit(self.mailbox, run)
         self.show(run, "start", 0.0, "Send")
 
     def show(self, run: Run, stage: str, fraction: float, text: str) -> None:
@@ -250,24 +232,14 @@ class Session(Status):
         self.apply_held()
         if self.run is None:
             self.capturing.look_again()
-        self._publish()
+            self.former.look(self.mailbox, ready=self.server.state == "ready")
+        self._picture.publish(self)
 
     def pump(self, seconds: float = 0.02) -> None:
         """Tick until nothing runs: for background mode, where timers do not fire."""
         while self.busy or self.queue:
             self.tick()
             time.sleep(seconds)
-
-    def _publish(self) -> None:
-        line = self.progress
-        shown = (self.state, self.server.text, self.message, str(self.error), self.held is None, str(line))
-        now = time.monotonic()
-        if shown == self._shown or (shown[:-1] == self._shown[:-1] and now < self._next_line):
-            return
-        self._shown, self._next_line = shown, now + LINE_SECONDS
-        bpy.context.window_manager.gtr.progress = 100.0 * line.fraction
-        windows.set_status(f"GTR: {line.text}" if self.run is not None and line.text else None)
-        windows.redraw()
 
     # --- beginning and end ------------------------------------------------------------------------------------------
 
@@ -293,6 +265,10 @@ class Session(Status):
             else:
                 self.cancel()
         self.capturing.forget()
+
+    def file_opened(self) -> None:
+        """Another file is open: it may name a job of an earlier Blender."""
+        self.former.file_opened()
 
     def broken(self, box: ErrorBox) -> None:
         """A beat failed by a mistake of ours: end what runs, say so."""

@@ -6,6 +6,7 @@ import time
 
 from ..values import ServerLine
 from .capturing import Capturing
+from .former import Former
 from .run import ErrorBox, ProgressLine, Run, State
 from .time_left import Durations, in_words
 
@@ -25,6 +26,7 @@ class Status:
         self.queue: list[Run] = []
         self.queue_length = 0
         self.capturing = Capturing()
+        self.former = Former()
         self.error: ErrorBox | None = None
         self.message = ""
         self.notes: tuple[str, ...] = ()

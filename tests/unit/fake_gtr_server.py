@@ -212,7 +212,8 @@ class Handler(BaseHTTPRequestHandler):
         if job is None:
             self.problem(404, "unknown_job")
         elif len(parts) == 2:
-            self.answer(200, {"id": job.id, "state": job.state, "error": job.error, "notes": ["a note"], "stats": {}})
+            told = {"id": job.id, "task": job.task, "state": job.state, "error": job.error}
+            self.answer(200, {**told, "notes": ["a note"], "stats": {}})
         elif parts[2] == "events":
             self._events(job)
         elif parts[2] == "artifacts":
