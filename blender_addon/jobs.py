@@ -88,14 +88,18 @@ class JobRunner:
         """Foreground masks of image files: one ``MasksReady``."""
         return self._submit(tasks.Masks(tuple(images), background))
 
-    def submit_attach(self, job_id: str) -> Handle:
-        """Follow a reconstruct job of an earlier Blender session: ``MeshReady`` when it has succeeded."""
-        return self._submit(tasks.Attach(job_id))
+    def submit_attach(self, job_id: str, refine: RefineOptions | None = None) -> Handle:
+        """Follow a reconstruct job of an earlier Blender: ``MeshReady``, then colours when ``refine`` is given."""
+        return self._submit(tasks.Attach(job_id, refine))
 
-    def job_of(self, handle: Handle) -> str:
-        """The server's id of the reconstruction that a request is about; empty before the server has accepted one."""
+    def submit_attach_refine(self, job_id: str, steps: int) -> Handle:
+        """Follow a refine job of an earlier Blender, which was asked for so many steps."""
+        return self._submit(tasks.AttachRefine(job_id, steps))
+
+    def jobs_of(self, handle: Handle) -> tuple[str, str]:
+        """The server's ids of a request's reconstruction that has succeeded and of the job it follows, or empty."""
         request = self._requests.get(handle)
-        return (request.mesh_job or request.job_id) if request is not None else ""
+        return (request.mesh_job, request.job_id) if request is not None else ("", "")
 
     def resubmit(self, handle: Handle) -> Handle:
         """Run a request again that failed; images that the server has are not sent again.
@@ -146,7 +150,7 @@ class JobRunner:
         self._control(self._link.refresh)
 
     def look_for_job(self, job_id: str) -> None:
-        """Ask a running server whether it has a reconstruct job: one ``JobSeen``, or none when no server answers."""
+        """Ask a running server whether it has such a job: one ``JobSeen``, or none when no server answers."""
         self._control(lambda: self._look_for_job(job_id))
 
     def unload_model(self) -> None:
@@ -216,7 +220,7 @@ class JobRunner:
             if client is None:
                 return
             job = client.job(job_id)
-            known = job.get("task") == "reconstruct" and job.get("state") not in _OVER_FOR_NOTHING
+            known = job.get("task") in ("reconstruct", "refine") and job.get("state") not in _OVER_FOR_NOTHING
         except (ClientError, Interrupted) as error:
             if not isinstance(error, ClientError) or error.code not in _FORGOTTEN:
                 _log.info("no answer about job %s: %s", job_id, error)

@@ -81,9 +81,11 @@ class JobFlow:
             self._bake(follower, request, task)
         elif isinstance(task, tasks.Masks):
             self._masks(follower, request, task)
-        else:
+        elif isinstance(task, tasks.AttachRefine):
             request.job_id = task.job_id
-            self._fetch_mesh(follower, request, refining=False)
+            self._follow_refine(follower, request, task.steps, None)
+        else:
+            self._attach(follower, request, task)
 
     # --- the recipes ------------------------------------------------------------------------------------------------
 
@@ -98,6 +100,15 @@ class JobFlow:
             )
             vertex_count = self._fetch_mesh(follower, request, refining=task.refine is not None)
             request.mesh_job = request.job_id
+        if task.refine is not None and not request.finish.is_set():
+            self._refine(follower, request, request.mesh_job, task.refine, vertex_count)
+
+    def _attach(self, follower: JobFollower, request: tasks.Request, task: tasks.Attach) -> None:
+        vertex_count = None
+        if not request.mesh_job:
+            request.job_id = task.job_id
+            vertex_count = self._fetch_mesh(follower, request, refining=task.refine is not None)
+            request.mesh_job = task.job_id
         if task.refine is not None and not request.finish.is_set():
             self._refine(follower, request, request.mesh_job, task.refine, vertex_count)
 
@@ -132,19 +143,23 @@ class JobFlow:
         options: RefineOptions,
         vertex_count: int | None,
     ) -> None:
+        _check_cancel(request)
+        request.job_id = follower.client.refine(parent, refine_body(options), f"{request.key}-refine")
+        self._follow_refine(follower, request, options.steps, vertex_count)
+
+    def _follow_refine(
+        self, follower: JobFollower, request: tasks.Request, planned: int, vertex_count: int | None
+    ) -> None:
         def show(preview: Preview, step: int) -> None:
             if preview.kind == "colors":
                 colors = read_colors(preview.data, vertex_count)
                 self._emit(ColorsReady(request.handle, colors, step, False, request.job_id))
 
-        _check_cancel(request)
-        body = refine_body(options)
-        request.job_id = follower.client.refine(parent, body, f"{request.key}-refine")
         job = follower.follow(request.job_id, show, finishable=True)
         colors = read_colors(follower.client.artifact(request.job_id, "colors.npz", COLORS_LIMIT), vertex_count)
         stats = job.get("stats")
         steps = stats.get("steps") if isinstance(stats, dict) else None
-        done = steps if isinstance(steps, int) else options.steps
+        done = steps if isinstance(steps, int) else planned
         self._emit(ColorsReady(request.handle, colors, done, True, request.job_id))
 
     def _recolour(self, follower: JobFollower, request: tasks.Request, task: tasks.Recolour) -> None:

@@ -58,12 +58,21 @@ class Masks:
 
 @dataclass(frozen=True)
 class Attach:
-    """Follow a reconstruct job that another Blender session submitted."""
+    """Follow a reconstruct job that another Blender session submitted; then refine when ``refine`` is given."""
 
     job_id: str
+    refine: RefineOptions | None = None
 
 
-Task = Union[Reconstruct, Refine, Recolour, Bake, Masks, Attach]
+@dataclass(frozen=True)
+class AttachRefine:
+    """Follow a refine job that another Blender session submitted with so many steps."""
+
+    job_id: str
+    steps: int
+
+
+Task = Union[Reconstruct, Refine, Recolour, Bake, Masks, Attach, AttachRefine]
 
 
 @dataclass

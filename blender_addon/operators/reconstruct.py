@@ -37,7 +37,7 @@ class GTR_OT_reconstruct(bpy.types.Operator):
 
 
 class GTR_OT_fetch_result(bpy.types.Operator):
-    """Put the mesh into the scene that the server made, or still makes, for this file in an earlier Blender"""
+    """Put into the scene what the server made, or still makes, for this file in an earlier Blender"""
 
     bl_idname = "gtr.fetch_result"
     bl_label = "Fetch GTR Result"

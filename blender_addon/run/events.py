@@ -62,10 +62,9 @@ def _server(session: Session, line: ServerLine) -> None:
 
 def _progress(session: Session, run: Run, event: Progress) -> None:
     session.show(run, event.stage, event.fraction, event.text)
-    if run.kind == "reconstruct" and run.mesh is None:
-        former.note(run, session.mailbox.runner().job_of(run.handle))
-        if run.noted_job:
-            session.former.replaced()
+    former.note(run, *session.mailbox.runner().jobs_of(run.handle))
+    if run.noted_job:
+        session.former.replaced()
 
 
 def _preview(_session: Session, run: Run, event: PreviewMesh) -> None:
@@ -129,6 +128,7 @@ def _cancelled(session: Session, run: Run, _event: Cancelled) -> None:
 
 
 def _finished(session: Session, run: Run, event: Finished) -> None:
+    former.forget(run)
     if not event.stopped_early and not run.attach:
         session.durations.add(run.key, run.elapsed)
     if run.unchanged:

@@ -1,4 +1,4 @@
-"""The job of a reconstruction, kept with the file while it runs: after Blender was closed, its result can be fetched.
+"""The job of a reconstruction or refinement, kept with the file while it runs: a later Blender can fetch its result.
 
 Nothing happens by itself. When a file is opened that names a job, a running server is asked whether it still has it;
 only then the panel offers it.
@@ -11,13 +11,14 @@ import math
 import re
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 
 from .. import windows
 from ..job.seen import JobSeen
-from ..values import Placement, ReconstructOptions
+from ..result import objects as result_objects
+from ..values import Placement, ReconstructOptions, RefineOptions
 from .mailbox import Mailbox
 from .run import Run
 
@@ -29,52 +30,62 @@ _PLACES = ("BESIDE", "OVER", "CURSOR")
 
 @dataclass(frozen=True)
 class FormerJob:
-    """What a file remembers of a job: enough to put its mesh where it belongs."""
+    """What a file remembers of a job: enough to put its result where it belongs.
 
+    Args:
+        kind: reconstruct gives a mesh, refine gives colours to an object that is in the file.
+        job_id: of the server.
+        title: name of the source, or of the result that is refined.
+        placement: where the mesh goes.
+        options: how the mesh was asked for.
+        height: of a mesh from images, in Blender units; 0 otherwise.
+        refine: the refinement that is still to come (reconstruct), or that the job is (refine).
+        result_id: the object that gets the colours.
+    """
+
+    kind: Literal["reconstruct", "refine"]
     job_id: str
     title: str
-    placement: Placement
-    options: ReconstructOptions
+    placement: Placement | None = None
+    options: ReconstructOptions | None = None
     height: float = 0.0
+    refine: RefineOptions | None = None
+    result_id: str = ""
 
     def run(self, context: bpy.types.Context) -> Run:
-        """The run that waits for the job and fetches its mesh."""
+        """The run that waits for the job and fetches its result."""
         area = context.area
-        return Run(
-            "reconstruct",
-            self.title,
-            context.scene.name,
-            selection=windows.selection(context),
-            area=area.as_pointer() if area is not None and area.type == "VIEW_3D" else 0,
-            place=self.placement.mode,
-            source_names=tuple(self.placement.source_names),
-            key="fetch",
-            options=self.options,
-            placement=self.placement,
-            height=self.height,
-            job_id=self.job_id,
-            attach=True,
-        )
+        run = Run(self.kind, self.title, context.scene.name, selection=windows.selection(context), key="fetch")
+        run.area = area.as_pointer() if area is not None and area.type == "VIEW_3D" else 0
+        run.attach, run.refine, run.result_id = self.job_id, self.refine, self.result_id
+        run.placement, run.options, run.height = self.placement, self.options, self.height
+        if self.placement is not None:
+            run.place, run.source_names = self.placement.mode, tuple(self.placement.source_names)
+        return run
 
 
-def note(run: Run, job_id: str) -> None:
-    """Write the job of a running reconstruction into its scene, so that a file saved now knows it."""
-    if run.scene_closed or run.placement is None or run.options is None or job_id in ("", run.noted_job):
+def note(run: Run, mesh_job: str, job: str) -> None:
+    """Write the job of a running reconstruction or refinement into its scene, so that a file saved now knows it.
+
+    Args:
+        run: whose job it is.
+        mesh_job: its reconstruction when that has succeeded, else empty.
+        job: what the server does for it now; empty before it has accepted anything.
+    """
+    if run.scene_closed or run.kind not in ("reconstruct", "refine"):
+        return
+    meshes = run.kind == "reconstruct" and run.mesh is None
+    if meshes:
+        job = mesh_job or job
+    # Between the mesh and the first word of its refinement the job is still the one whose mesh is in the scene.
+    if job in ("", run.noted_job) or (run.mesh is not None and job == mesh_job):
         return
     scene = bpy.data.scenes.get(run.scene)
     if scene is None:
         return
-    options = asdict(run.options)
-    del options["background"]  # the job has its views already
-    stored = {
-        "kind": run.kind,
-        "job": job_id,
-        "object": run.title,
-        "placement": asdict(run.placement),
-        "height": run.height,
-        "options": options,
-    }
-    scene.gtr.running_job, run.noted_job = json.dumps(stored), job_id
+    stored = _mesh_in_words(run) if meshes else {"kind": "refine", "result": run.result_id}
+    stored.update(job=job, object=run.title, refine=asdict(run.refine) if run.refine is not None else None)
+    scene.gtr.running_job, run.noted_job = json.dumps(stored), job
 
 
 def forget(run: Run) -> None:
@@ -141,20 +152,49 @@ class Former:
         self.offered = self._job = None
 
 
+def _mesh_in_words(run: Run) -> dict[str, Any]:
+    assert run.options is not None
+    assert run.placement is not None
+    options = asdict(run.options)
+    del options["background"]  # the job has its views already
+    return {"kind": "reconstruct", "placement": asdict(run.placement), "height": run.height, "options": options}
+
+
 def _parsed(stored: dict[str, Any]) -> FormerJob:
-    place, options = stored["placement"], stored["options"]
+    job_id, title, refine = stored["job"], str(stored["object"]), _refine(stored["refine"])
+    if not _JOB_ID.fullmatch(job_id):
+        raise ValueError("no job id")
+    if stored["kind"] == "refine":
+        if refine is None or result_objects.find(stored["result"]) is None:
+            raise ValueError("nothing to colour")
+        return FormerJob("refine", job_id, title, refine=refine, result_id=stored["result"])
+    place, options, height = stored["placement"], stored["options"], float(stored["height"])
     center = tuple(float(value) for value in place["center"])
-    radius, width, height = float(place["radius"]), float(place["width"]), float(stored["height"])
+    radius, width = float(place["radius"]), float(place["width"])
     sound = len(center) == 3 and all(math.isfinite(value) for value in (*center, radius, width, height))
-    known = stored["kind"] == "reconstruct" and place["mode"] in _PLACES and _JOB_ID.fullmatch(stored["job"])
+    known = stored["kind"] == "reconstruct" and place["mode"] in _PLACES
     if not (sound and known and radius > 0 and height >= 0):
         raise ValueError("no job of ours")
     return FormerJob(
-        stored["job"],
-        str(stored["object"]),
+        "reconstruct",
+        job_id,
+        title,
         Placement(center, radius, place["mode"], width, [str(name) for name in place["source_names"]]),
         ReconstructOptions(
             str(options["model"]), int(options["grid_resolution"]), int(options["face_limit"]), int(options["seed"])
         ),
         height,
+        refine,
+    )
+
+
+def _refine(stored: dict[str, Any] | None) -> RefineOptions | None:
+    if stored is None:
+        return None
+    views = stored["views"]
+    return RefineOptions(
+        int(stored["steps"]),
+        float(stored["strength"]),
+        tuple(int(view) for view in views) if views is not None else None,
+        int(stored["seed"]),
     )

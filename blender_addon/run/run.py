@@ -107,7 +107,7 @@ class Run:
         colors_before: those before the first live ones.
         shown_at: when live colours were written last.
         show_cost: seconds that writing and redrawing them took; None until the next beat.
-        attach: the job ``job_id`` of an earlier Blender is fetched, nothing is sent.
+        attach: the job of an earlier Blender that is fetched; nothing is sent.
         noted_job: the job that the scene names now.
         kept_note: why the views could not be kept; empty otherwise.
         unchanged: the refinement found nothing better.
@@ -135,7 +135,7 @@ class Run:
     colors: Any = None
     colors_before: Any = None
     unchanged: bool = False
-    attach: bool = False
+    attach: str = ""
     noted_job: str = ""
     kept_note: str = ""
     step: int = 0

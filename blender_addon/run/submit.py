@@ -14,8 +14,11 @@ def submit(mailbox: Mailbox, run: Run) -> None:
     """
     runner = mailbox.runner()
     mailbox.follow_settings()
-    if run.attach:
-        run.handle = runner.submit_attach(run.job_id)
+    if run.attach and run.kind == "refine":
+        assert run.refine is not None
+        run.handle = runner.submit_attach_refine(run.attach, run.refine.steps)
+    elif run.attach:
+        run.handle = runner.submit_attach(run.attach, run.refine)
     elif run.kind == "reconstruct":
         assert run.options is not None
         run.handle = runner.submit_reconstruct(list(run.views), run.options, run.refine)

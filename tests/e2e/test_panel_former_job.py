@@ -38,10 +38,23 @@ def test_job_is_offered_when_the_server_is_there_and_nothing_happens_by_itself(f
 def test_fetched_result_lies_where_the_click_wanted_it(facts: dict[str, Any]) -> None:
     assert facts["fetch"] == ["FINISHED"], facts["error"]
     assert facts["message"].startswith("Done in ")
-    assert facts["record"]["job"] == facts["stored"]["job"]
+    assert facts["record"]["mesh_job"] == facts["stored"]["job"]
+    assert facts["record"]["refined"], "the refinement that was asked for follows"
     assert facts["record"]["sources"] == ["Suzanne"]
     source, result = np.array(facts["source_bounds"]), np.array(facts["result_bounds"])
     assert np.abs(result - source).max() < 0.03 * (source[1] - source[0]).max()
+
+
+def test_colors_of_a_refinement_are_fetched_for_the_object_in_the_file(facts: dict[str, Any]) -> None:
+    stored = facts["refine_stored"]
+    assert (stored["kind"], stored["refine"]["steps"]) == ("refine", 100)
+    refined, objects = facts["refine_before"]
+    assert not refined
+    assert facts["refine_fetch"] == ["FINISHED"], facts["refine_error"]
+    assert facts["refine_record"]["id"] == stored["result"]
+    assert facts["refine_record"]["job"] == stored["job"]
+    assert facts["refine_record"]["refined"]
+    assert facts["refine_left"] == ["", objects]
 
 
 def test_fetched_job_is_not_offered_again(facts: dict[str, Any]) -> None:

@@ -12,7 +12,17 @@ from fake_gtr_server import FakeServer
 from blender_addon.job.seen import JobSeen
 from blender_addon.jobs import JobRunner
 from blender_addon.link import api
-from blender_addon.values import CapturedView, Event, Failed, Finished, MeshReady, ReconstructOptions, ServerSettings
+from blender_addon.values import (
+    CapturedView,
+    ColorsReady,
+    Event,
+    Failed,
+    Finished,
+    MeshReady,
+    ReconstructOptions,
+    RefineOptions,
+    ServerSettings,
+)
 
 
 @pytest.fixture
@@ -51,10 +61,10 @@ def job(fake: FakeServer, runner: JobRunner) -> str:
     eye = [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
     view = CapturedView("Front", b"png", [[100.0, 0, 8], [0, 100, 8], [0, 0, 1]], eye)
     handle = runner.submit_reconstruct([view], ReconstructOptions())
-    assert runner.job_of(handle) == ""
+    assert runner.jobs_of("request_0") == ("", "")
     collect(runner, Finished)
     (found,) = fake.jobs
-    assert runner.job_of(handle) == found
+    assert runner.jobs_of(handle) == (found, found)
     return found
 
 
@@ -90,6 +100,27 @@ def test_mesh_is_fetched_without_sending_anything(fake: FakeServer, runner: JobR
     assert mesh.job_id == job
     assert isinstance(events[-1], Finished)
     assert fake.asked("POST", "/jobs") == posted
+
+
+def test_refinement_that_was_asked_for_follows_the_fetched_mesh(fake: FakeServer, runner: JobRunner, job: str) -> None:
+    runner.submit_attach(job, RefineOptions(steps=7))
+    events = collect(runner, (Finished, Failed))
+    (mesh,) = (event for event in events if isinstance(event, MeshReady))
+    (colors,) = (event for event in events if isinstance(event, ColorsReady) and event.final)
+    assert (mesh.job_id, mesh.refining) == (job, True)
+    assert fake.jobs[colors.job_id].parent == job
+    assert fake.jobs[colors.job_id].body["steps"] == 7
+
+
+def test_colors_of_a_refinement_are_fetched(fake: FakeServer, runner: JobRunner, job: str) -> None:
+    runner.submit_refine(job, RefineOptions(steps=7))
+    collect(runner, Finished)
+    child = next(found for found in fake.jobs.values() if found.task == "refine")
+    posted = len(fake.jobs)
+    runner.submit_attach_refine(child.id, 7)
+    (colors,) = (event for event in collect(runner, (Finished, Failed)) if isinstance(event, ColorsReady))
+    assert (colors.job_id, colors.step, colors.final) == (child.id, 7, True)
+    assert len(fake.jobs) == posted
 
 
 def test_forgotten_job_cannot_be_fetched(runner: JobRunner) -> None:

@@ -15,7 +15,8 @@ import bpy
 
 def settings():
     found = bpy.context.scene.gtr
-    found.quality, found.views, found.refine, found.place = "DRAFT", 8, False, "OVER"
+    found.quality, found.views, found.refine, found.place = "DRAFT", 8, True, "OVER"
+    found.steps = 5
     preferences = bpy.context.preferences.addons["gtr"].preferences
     preferences.size, preferences.samples = 128, 1
 
@@ -41,14 +42,16 @@ def bounds(obj):
     return [[reach(point[axis] for point in points) for axis in range(3)] for reach in (min, max)]
 
 
-def first_blender(file):
-    """Reconstruct, save as soon as the server has the job, die without a farewell."""
+def first_blender(file, kind):
+    """Reconstruct, save while the server does a job of this kind, die without a farewell."""
     session = enable()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.ops.mesh.primitive_monkey_add(size=3, location=(2, -1, 4))
     settings()
+    if kind == "refine":
+        bpy.context.scene.gtr.steps = 100
     bpy.ops.gtr.reconstruct()
-    wait_for(session, lambda: bpy.context.scene.gtr.running_job)
+    wait_for(session, lambda: f'"kind": "{kind}"' in bpy.context.scene.gtr.running_job)
     assert session.busy
     bpy.ops.wm.save_as_mainfile(filepath=str(file))
     os._exit(0)
@@ -78,6 +81,19 @@ def fetch(facts, session, file):
     facts["record"] = json.loads(result["gtr"])
     facts["left"] = [bpy.context.scene.gtr.running_job, session.former.offered is None]
     return stored
+
+
+def fetch_colors(facts, session, file):
+    """The same for a job that refines: its mesh is in the file, its colours come now."""
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    facts["refine_stored"] = json.loads(bpy.context.scene.gtr.running_job)
+    result = bpy.data.objects["Suzanne_GTR"]
+    facts["refine_before"] = [json.loads(result["gtr"])["refined"], len(bpy.data.objects)]
+    wait_for(session, lambda: session.former.offered)
+    facts["refine_fetch"] = sorted(bpy.ops.gtr.fetch_result(wait=True))
+    facts["refine_error"] = str(session.error)
+    facts["refine_record"] = json.loads(bpy.data.objects["Suzanne_GTR"]["gtr"])
+    facts["refine_left"] = [bpy.context.scene.gtr.running_job, len(bpy.data.objects)]
 
 
 def stale(facts, session, file, stored):
@@ -120,15 +136,17 @@ def keep(facts, session):
 
 def main():
     addon, out = (Path(path) for path in sys.argv[1:3])
-    file = out / "thing.blend"
-    if sys.argv[3:] == ["first"]:
-        first_blender(file)
+    file, refining = out / "thing.blend", out / "refining.blend"
+    if sys.argv[3:]:
+        first_blender(refining if sys.argv[3] == "refine" else file, sys.argv[3])
     facts = {}
     bpy.ops.preferences.addon_install(filepath=str(addon), overwrite=True)
-    subprocess.run([sys.executable, *sys.argv, "first"], check=True, timeout=200)
+    for kind in ("refine", "reconstruct"):
+        subprocess.run([sys.executable, *sys.argv, kind], check=True, timeout=200)
     session = enable()
     stored = fetch(facts, session, file)
     stale(facts, session, file, stored)
+    fetch_colors(facts, session, refining)
     settings()
     keep(facts, session)
     bpy.ops.preferences.addon_disable(module="gtr")
