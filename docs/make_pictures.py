@@ -55,7 +55,7 @@ def picture(mesh: Mesh, camera: Cameras, *, shaded: bool = False) -> Tensor:
         return drawn.rgb[0]
     facing = (drawn.normal[0] @ -camera.c2w[0, :3, 2]).clamp(0, 1)[..., None]
     mask = drawn.mask[0][..., None]
-    return (0.25 + 0.65 * facing) * mask + (1 - mask)
+    return ((0.25 + 0.65 * facing) * mask + (1 - mask)).expand(-1, -1, 3)
 
 
 def stages_row(pipeline: Pipeline, views: Views, camera: Cameras) -> list[tuple[str, Tensor]]:
