@@ -22,7 +22,7 @@ COLUMNS = {
 INTRODUCTION = """# Results
 
 Written by `benchmarks/report.py` from `benchmarks/results/fit_*.json`, which `benchmarks/bench_fit.py` measures on a
-folder of textured objects (46 here: scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
+folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
 
 - Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit (uniform azimuths, elevations -30, 0, 30 degrees),
   256 px, white background. No alignment.

@@ -38,6 +38,8 @@ CLEAN_SECONDS = 600.0
 def main(arguments: list[str] | None = None) -> int:
     """Run the server; returns the exit code (0; 3: port taken; 4: folder not writable)."""
     settings = parse(arguments)
+    # For the worker, which inherits it: threads that spin while they wait slow each other down on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.home.chmod(0o700)
