@@ -87,8 +87,8 @@ class Tasks:
         if self.device != "cpu" and torch.cuda.is_available():
             free, total = torch.cuda.mem_get_info()
             return {"kind": "cuda", "name": torch.cuda.get_device_name(), "free": free, "total": total}
-        memory = results.main_memory()
-        return {"kind": "cpu", "name": f"{torch.get_num_threads()} CPU threads", **memory}
+        memory, threads = results.main_memory(), torch.get_num_threads()
+        return {"kind": "cpu", "name": f"{threads} CPU thread{'s' if threads > 1 else ''}", **memory}
 
     def _try_device(self) -> None:
         # A poisoned device answers nothing any more: better to know before the job than in the midst of it.
