@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -34,7 +36,7 @@ class Mlp(nn.Module):
 
 
 class DensityMlp(Mlp):
-    """Features (N, F) to raw density (N, 1): three layers; see :func:`density_from_raw`."""
+    """Features (N, F) to raw density (N, 1): three layers; see :class:`DensityHead`."""
 
     def __init__(self, num_features: int, hidden: int = 32, *, generator: torch.Generator | None = None) -> None:
         super().__init__((num_features, hidden, hidden, 1), generator=generator)
@@ -47,9 +49,35 @@ class ColorMlp(Mlp):
         super().__init__((num_features, hidden, hidden, hidden, 3), generator=generator)
 
 
-def density_from_raw(raw: Tensor) -> Tensor:
-    """Density >= 0."""
-    return functional.softplus(raw)
+@dataclass(frozen=True)
+class DensityHead:
+    """Raw density to density: softplus(scale * raw + shift).
+
+    Args:
+        scale: how steeply the density rises with the raw value, > 0.
+        shift: of the softplus; with 10 the surface level 10 lies at a raw value of (nearly) zero.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.shift)):
+            raise ValueError(f"a density head of scale {self.scale} and shift {self.shift} is no density")
+
+    def density(self, raw: Tensor) -> Tensor:
+        """Raw values of any shape -> density >= 0 of the same shape."""
+        if self != RELEASED_HEAD:
+            raw = raw * self.scale + self.shift
+        return functional.softplus(raw)
+
+    def raw_at(self, density: float) -> float:
+        """The raw value that has this density > 0: the level of a surface, before the softplus."""
+        return (density + math.log(-math.expm1(-density)) - self.shift) / self.scale
+
+
+RELEASED_HEAD = DensityHead()
+"""A softplus without scale or shift."""
 
 
 def color_from_raw(raw: Tensor) -> Tensor:

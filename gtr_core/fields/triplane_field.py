@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from gtr_core.fields.decoder import color_from_raw, density_from_raw
+from gtr_core.fields.decoder import RELEASED_HEAD, DensityHead, color_from_raw
 from gtr_core.fields.triplane import sample_planes
 
 CHUNK = 1 << 16
@@ -27,17 +27,19 @@ class TriplaneField:
         density_mlp: (N, 3C) -> (N, 1) raw density.
         color_mlp: (N, 3C) -> (N, 3) raw colour.
         geometry_planes: (3, C, R, R) that the density reads; None while they are the same as ``planes``.
+        density_head: raw density to density.
     """
 
     planes: Tensor
     density_mlp: nn.Module
     color_mlp: nn.Module
     geometry_planes: Tensor | None = None
+    density_head: DensityHead = RELEASED_HEAD
 
     def density(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, 1) density >= 0."""
         planes = self.planes if self.geometry_planes is None else self.geometry_planes
-        return _in_chunks(lambda part: density_from_raw(self.density_mlp(sample_planes(planes, part))), points)
+        return _in_chunks(lambda part: self.density_head.density(self.density_mlp(sample_planes(planes, part))), points)
 
     def color(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, 3) sRGB in [0, 1]."""

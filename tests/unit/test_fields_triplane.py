@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gtr_core.fields.decoder import ColorMlp, DensityMlp, color_from_raw, density_from_raw
+from gtr_core.fields.decoder import ColorMlp, DensityHead, DensityMlp, color_from_raw
 from gtr_core.fields.field import Field
 from gtr_core.fields.triplane import sample_planes
 from gtr_core.fields.triplane_field import TriplaneField
@@ -76,7 +76,7 @@ def test_color_mlp_has_four_layers_and_the_released_names():
 def test_output_ranges():
     raw = torch.tensor([-50.0, 0.0, 50.0])
     assert color_from_raw(raw).tolist() == pytest.approx([-0.001, 0.5, 1.001])
-    assert density_from_raw(raw).tolist() == pytest.approx([0.0, math.log(2), 50.0])
+    assert DensityHead().density(raw).tolist() == pytest.approx([0.0, math.log(2), 50.0])
 
 
 def test_field_in_chunks_equals_field_at_once(monkeypatch):

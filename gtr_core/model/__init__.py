@@ -1,0 +1,1 @@
+"""The network: posed pictures to three feature planes (paper section 3.1)."""

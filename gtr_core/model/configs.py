@@ -1,0 +1,41 @@
+"""The networks that presets name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gtr_core.fields.decoder import DensityHead
+from gtr_core.model.config import ModelConfig
+
+_RELEASED = ModelConfig()
+
+CONFIGS: dict[str, ModelConfig] = {
+    "gtr-release": _RELEASED,
+    "gtr-paper": replace(_RELEASED, decoder_width=512),
+    "gtr-mini": ModelConfig(
+        image_size=256,
+        width=384,
+        num_blocks=12,
+        num_heads=6,
+        plane_tokens=16,
+        plane_channels=24,
+        feed_forward="gelu",
+        qk_norm=True,
+        bias=False,
+        even_upsampling=True,
+        density_head=DensityHead(scale=20.0, shift=10.0),
+        density_bias=-0.5,
+    ),
+    "gtr-tiny": ModelConfig(
+        image_size=32,
+        patch_size=8,
+        width=32,
+        num_blocks=2,
+        num_heads=2,
+        plane_tokens=4,
+        plane_channels=4,
+        upsample=4,
+        decoder_width=16,
+    ),
+}
+"""Released model, the paper's model, the small one we train ourselves, and one for tests."""
