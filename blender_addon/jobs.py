@@ -1,6 +1,7 @@
-"""One worker thread between Blender and the server: requests go in, events come out. No bpy here.
+"""One worker thread between its process and the server: requests go in, events come out. No bpy here.
 
-The main thread calls ``submit_*``, ``cancel``, ``finish`` and ``poll``; none of them waits for the network.
+The owner calls ``submit_*``, ``cancel``, ``finish`` and ``poll`` from one thread at a time; none of them waits for the
+network. In Blender the owner is a process of its own, see :mod:`.job_process`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .errors import ClientError, Interrupted
 from .job import requests as tasks
+from .job.desk import JobDesk
 from .job.flow import JobFlow
 from .job.seen import JobSeen
 from .link.server_link import ServerLink
@@ -23,11 +25,7 @@ from .packages import MissingPackages
 from .values import Cancelled, Event, Failed, Finished, Handle
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from .texture.values import BakeSurface
-    from .values import Background, CapturedView, ReconstructOptions, RefineOptions, ServerSettings
+    from .values import ServerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ _FORGOTTEN = frozenset({"unknown_job", "purged", "not_found"})
 Command = Callable[[], None]
 
 
-class JobRunner:
+class JobRunner(JobDesk):
     """Runs requests one after the other on a thread of its own.
 
     Every request ends with exactly one of ``Finished``, ``Failed`` or ``Cancelled``.
@@ -66,53 +64,22 @@ class JobRunner:
 
     # --- requests: each returns at once -----------------------------------------------------------------------------
 
-    def submit_reconstruct(
-        self, views: list[CapturedView], options: ReconstructOptions, refine: RefineOptions | None = None
-    ) -> Handle:
-        """Views to a mesh; with ``refine`` the texture is refined by a child job and arrives as colours."""
-        return self._submit(tasks.Reconstruct(tuple(views), options, refine))
+    def submit(self, task: tasks.Task, handle: Handle) -> None:
+        """Queue a task under a name that nothing else has."""
+        self._enqueue(tasks.Request(handle, task))
 
-    def submit_refine(self, job_id: str, options: RefineOptions) -> Handle:
-        """Refine the texture of a succeeded job further: ``ColorsReady`` while it runs, the last one final."""
-        return self._submit(tasks.Refine(job_id, options))
+    def known_jobs(self) -> dict[Handle, tuple[str, str]]:
+        """Of every request that is kept: ids of its succeeded reconstruction and of the job that it follows."""
+        return {handle: (request.mesh_job, request.job_id) for handle, request in self._requests.items()}
 
-    def submit_recolour(self, job_id: str, points: NDArray[np.float32]) -> Handle:
-        """Colours of the job's field at points (N,3) float32, GTR world: one final ``ColorsReady``, same order."""
-        return self._submit(tasks.Recolour(job_id, points))
-
-    def submit_bake(self, job_id: str, surface: BakeSurface) -> Handle:
-        """A texture of the job's field for a surface: one ``TextureReady``."""
-        return self._submit(tasks.Bake(job_id, surface))
-
-    def submit_masks(self, images: list[bytes], background: Background) -> Handle:
-        """Foreground masks of image files: one ``MasksReady``."""
-        return self._submit(tasks.Masks(tuple(images), background))
-
-    def submit_attach(self, job_id: str, refine: RefineOptions | None = None) -> Handle:
-        """Follow a reconstruct job of an earlier Blender: ``MeshReady``, then colours when ``refine`` is given."""
-        return self._submit(tasks.Attach(job_id, refine))
-
-    def submit_attach_refine(self, job_id: str, steps: int) -> Handle:
-        """Follow a refine job of an earlier Blender, which was asked for so many steps."""
-        return self._submit(tasks.AttachRefine(job_id, steps))
-
-    def jobs_of(self, handle: Handle) -> tuple[str, str]:
-        """The server's ids of a request's reconstruction that has succeeded and of the job it follows, or empty."""
-        request = self._requests.get(handle)
-        return (request.mesh_job, request.job_id) if request is not None else ("", "")
-
-    def resubmit(self, handle: Handle) -> Handle:
-        """Run a request again that failed; images that the server has are not sent again.
+    def resubmit(self, handle: Handle, again: Handle | None = None) -> Handle:
+        """Run a request again that failed, under a new name; images that the server has are not sent again.
 
         Raises:
             KeyError: the request is not kept (only the last few are).
         """
         same_job = self._failed_with.get(handle, "") in _RESUMABLE
-        return self._enqueue(self._requests[handle].again(self._new_handle(), same_job=same_job))
-
-    def can_resubmit(self, handle: Handle) -> bool:
-        """Whether ``resubmit`` knows the request."""
-        return handle in self._requests
+        return self._enqueue(self._requests[handle].again(again or self._new_handle(), same_job=same_job))
 
     def cancel(self, handle: Handle) -> None:
         """Ask for the end of a request; ``Cancelled`` confirms (or it finishes, if it was already done)."""
@@ -189,7 +156,9 @@ class JobRunner:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _submit(self, task: tasks.Task) -> Handle:
-        return self._enqueue(tasks.Request(self._new_handle(), task))
+        handle = self._new_handle()
+        self.submit(task, handle)
+        return handle
 
     def _new_handle(self) -> Handle:
         return f"request_{next(self._numbers)}"

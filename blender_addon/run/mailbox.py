@@ -1,4 +1,4 @@
-"""The session's end of the worker thread: made at first use, told of changed preferences, emptied at every beat."""
+"""The session's end of the job process: made at first use, told of changed preferences, emptied at every beat."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .. import packages, preferences
 from ..values import Event, ServerSettings
 
 if TYPE_CHECKING:
-    from ..jobs import JobRunner
+    from ..job_process import JobProcess
 
 LOOK_SECONDS = 5.0
 """The server line and the preferences are looked at this often; never while a job tells how the server is."""
 
 
 class Mailbox:
-    """Owns the :class:`JobRunner`."""
+    """Owns the :class:`JobProcess`."""
 
     def __init__(self) -> None:
-        self._runner: JobRunner | None = None
+        self._runner: JobProcess | None = None
         self._settings = ServerSettings()
         self._looks = False
         self._next_look = 0.0
@@ -28,8 +28,8 @@ class Mailbox:
         """The add-on is on; with ``look`` the next beats ask whether a server runs (none is ever started by that)."""
         self._looks = look
 
-    def runner(self) -> JobRunner:
-        """The worker thread, made at first use.
+    def runner(self) -> JobProcess:
+        """The job process, made at first use.
 
         Raises:
             MissingPackages: Blender's Python lacks numpy or requests.
@@ -38,18 +38,14 @@ class Mailbox:
             missing = packages.missing()
             if missing:
                 raise packages.MissingPackages(missing)
-            # Loaded here and not by the worker thread: Blender 3.4 has crashed when another thread imported that much
-            # while it was drawing.
-            packages.numpy()
-            packages.requests()
-            from ..jobs import JobRunner
+            from ..job_process import JobProcess
 
             self._settings = preferences.server_settings()
-            self._runner = JobRunner(self._settings)
+            self._runner = JobProcess(self._settings)
         return self._runner
 
     def poll(self) -> list[Event]:
-        """What the worker thread has said since the last call."""
+        """What the job process has said since the last call."""
         return self._runner.poll() if self._runner is not None else []
 
     def look(self, *, idle: bool) -> None:
@@ -63,7 +59,7 @@ class Mailbox:
             self.runner().check_server()
 
     def follow_settings(self) -> None:
-        """Tell the worker thread when the server part of the preferences has changed."""
+        """Tell the job process when the server part of the preferences has changed."""
         settings = preferences.server_settings()
         if self._runner is not None and settings != self._settings:
             self._settings = settings
@@ -71,7 +67,7 @@ class Mailbox:
             self._runner.check_server()
 
     def close(self) -> None:
-        """Let the server go and end the thread; also called when Python ends, where bpy may be gone already."""
+        """Let the server go and end the process; also called when Python ends, where bpy may be gone already."""
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.shutdown()

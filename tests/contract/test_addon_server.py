@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blender_addon.camera_sets import cameras
-from blender_addon.jobs import JobRunner
+from blender_addon.job_process import JobProcess
 from blender_addon.server_process import read_state
 from blender_addon.values import (
     Background,
@@ -86,7 +86,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runner(folder):
-    made = JobRunner(ServerSettings(python=sys.executable, device="cpu", stop_with_blender=True))
+    made = JobProcess(ServerSettings(python=sys.executable, device="cpu", stop_with_blender=True))
     yield made
     pid = server_pid(folder)
     made.stop_server()
@@ -108,7 +108,7 @@ def server_pid(folder) -> int:
     return state.pid
 
 
-def collect(runner: JobRunner, until, seconds: float = 60) -> list:
+def collect(runner: JobProcess, until, seconds: float = 60) -> list:
     events = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -120,7 +120,7 @@ def collect(runner: JobRunner, until, seconds: float = 60) -> list:
     raise AssertionError(f"nothing of the kind among {events}")
 
 
-def to_end(runner: JobRunner, handle: str, seconds: float = 60) -> list:
+def to_end(runner: JobProcess, handle: str, seconds: float = 60) -> list:
     return collect(runner, lambda e: isinstance(e, ENDS) and e.handle == handle, seconds)
 
 
@@ -249,7 +249,7 @@ def test_killed_server_loses_nothing(runner, folder) -> None:
 
 
 def test_second_blender_attaches_and_does_not_stop_the_server(runner, folder) -> None:
-    other = JobRunner(ServerSettings(python=sys.executable))
+    other = JobProcess(ServerSettings(python=sys.executable))
     other.start_server()
     line = collect(other, lambda e: isinstance(e, ServerLine) and e.state == "ready")[-1]
     assert not line.managed

@@ -28,7 +28,9 @@ def test_client_loads_without_bpy_numpy_and_requests() -> None:
 def test_forbidden_calls(path: Path) -> None:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute):
-            assert ast.unparse(node) not in {"sys.executable", "os.system", "os.popen"}, node.lineno
+            assert ast.unparse(node) not in {"os.system", "os.popen"}, node.lineno
+            # Inside Blender it may be any Python: only for the process that needs Blender's packages and tries others.
+            assert ast.unparse(node) != "sys.executable" or path.name == "job_process.py", node.lineno
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
             assert not names & {"pickle", "marshal", "shelve", "pip", "urllib.request"}, node.lineno

@@ -92,6 +92,7 @@ WORKER_ROOMS = ("link", "job", "formats", "texture")
 WORKER_FILES = (
     "client",
     "jobs",
+    "job_process",
     "coords",
     "camera_sets",
     "server_process",

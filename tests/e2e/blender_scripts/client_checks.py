@@ -1,4 +1,4 @@
-"""Runs inside Blender: the worker thread with the requests and numpy that this Blender has. Prints one line of JSON."""
+"""Runs inside Blender: the job process with the requests and numpy that this Blender has. Prints one line of JSON."""
 
 import json
 import os
@@ -13,8 +13,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 
 from fake_gtr_server import FakeServer, finish_at_once  # noqa: E402
 
-from blender_addon.jobs import JobRunner  # noqa: E402
-from blender_addon.link import api  # noqa: E402
+from blender_addon.job_process import JobProcess  # noqa: E402
 from blender_addon.values import (  # noqa: E402
     Cancelled,
     CapturedView,
@@ -30,7 +29,7 @@ EYE = [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
 VIEWS = [CapturedView(f"View {i}", b"png%d" % i, EYE, EYE) for i in range(4)]
 
 
-def to_end(runner: JobRunner, handle: str, on_event=lambda event: None) -> list:
+def to_end(runner: JobProcess, handle: str, on_event=lambda event: None) -> list:
     events, slowest = [], 0.0
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -47,14 +46,6 @@ def to_end(runner: JobRunner, handle: str, on_event=lambda event: None) -> list:
     raise AssertionError(events)
 
 
-def drip(handler) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-    while True:
-        handler.wfile.write(b"y")
-        handler.wfile.flush()
-        time.sleep(0.05)
-
-
 def main() -> dict:
     import numpy
     import requests
@@ -63,7 +54,7 @@ def main() -> dict:
     os.environ["HTTP_PROXY"] = "http://127.0.0.1:9"
     fake = FakeServer()
     fake.write_state(Path(os.environ["GTR_HOME"]) / "server.json")
-    runner = JobRunner(ServerSettings())
+    runner = JobProcess(ServerSettings())
     whole = to_end(runner, runner.submit_reconstruct(VIEWS, ReconstructOptions(), RefineOptions(steps=5)))
 
     fake.on_job = lambda job: None
@@ -73,12 +64,6 @@ def main() -> dict:
     cancelled = to_end(runner, handle)
     seconds = time.monotonic() - began
 
-    fake.overrides["/blobs"] = drip
-    api.RETRIES = 0
-    original = api.Api.call
-    api.Api.call = lambda self, *arguments, **options: original(self, *arguments, **{**options, "seconds": 1.0})
-    dripped = to_end(runner, runner.submit_reconstruct(VIEWS, ReconstructOptions()))
-    fake.overrides.clear()
     fake.on_job = finish_at_once
     after = to_end(runner, runner.submit_reconstruct(VIEWS, ReconstructOptions()))
     ended = runner.shutdown(3)
@@ -86,7 +71,7 @@ def main() -> dict:
         "python": list(sys.version_info[:2]), "numpy": numpy.__version__, "requests": requests.__version__,
         "whole": [type(event).__name__ for event in whole if not isinstance(event, Progress)],
         "cancelled": type(cancelled[-1]).__name__, "cancel_seconds": seconds,
-        "dripped": dripped[-1].code, "after": type(after[-1]).__name__, "ended": ended, "leases": len(fake.leases),
+        "after": type(after[-1]).__name__, "ended": ended, "leases": len(fake.leases),
     }  # fmt: skip
 
 

@@ -53,6 +53,11 @@ def display() -> Iterator[str]:
         server.wait(10)
 
 
+def crash_report(folder: Path) -> str:
+    """What Blender wrote when it crashed: its last operators and the stack in C, empty without one."""
+    return "\n".join(path.read_text(errors="replace")[-8000:] for path in folder.glob("*.crash.txt"))
+
+
 def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **environment: str) -> Outcome:
     """Play one scenario of a script in a fresh Blender with the add-on installed.
 
@@ -80,6 +85,8 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **e
         "GTR_PYTHON": sys.executable,
         "OMP_NUM_THREADS": "1",
         "LIBGL_ALWAYS_SOFTWARE": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "TMPDIR": str(folder),
         "PYTHONPATH": "",
         **environment,
     }
@@ -102,7 +109,9 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **e
             os.killpg(blender.pid, signal.SIGKILL)
             output, _ = blender.communicate()
     report = out / "report.json"
-    assert report.exists(), f"Blender ended without a report (code {blender.returncode}):\n{output[-4000:]}"
+    assert report.exists(), (
+        f"Blender ended without a report (code {blender.returncode}):\n{output[-6000:]}\n{crash_report(folder)}"
+    )
     found = json.loads(report.read_text(encoding="utf-8"))
     assert found["error"] is None, f"{found['error']}\n{found['facts']}\npictures in {out}\n{output[-3000:]}"
     assert "Traceback" not in output, output[-4000:]
