@@ -1,1 +1,1 @@
-"""What a request does on the worker thread, step by step. No bpy."""
+"""The process beside Blender, and what a request does in it, step by step. No bpy."""

@@ -1,4 +1,4 @@
-"""A texture for a surface: laid out here, coloured by the server, encoded here. On the worker thread, no bpy."""
+"""A texture for a surface: laid out here, coloured by the server, encoded here. In the job process, no bpy."""
 
 from __future__ import annotations
 

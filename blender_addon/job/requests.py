@@ -1,4 +1,4 @@
-"""What the main thread asks of the worker thread."""
+"""What Blender asks of the job process."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class Request:
         key: first part of the Idempotency-Keys; the same key means the same job on the server.
         job_id: the job that is followed now, empty before one is accepted.
         mesh_job: the succeeded reconstruction of a request whose refinement is still to do.
-        cancel: set by the main thread.
-        finish: set by the main thread: stop refining after the current step and keep the colours.
+        cancel: set when the user cancels.
+        finish: set when the user stops it: stop refining after the current step and keep the colours.
     """
 
     handle: Handle

@@ -20,8 +20,8 @@ def explain(cls: type[bpy.types.Operator], reason: str | None) -> bool:
     """For ``poll``: True without a reason, else False with the reason as the button's tooltip."""
     if reason is None:
         return True
-    # Blender drops its reference to these arguments without holding Python's lock. If they died there, they would do
-    # so in the middle of what the worker thread does at that moment; a tuple that is kept here never dies.
+    # Blender drops its reference to these arguments without holding Python's lock, and must not be the last to do so:
+    # a tuple that is kept here never dies.
     cls.poll_message_set(*_REASONS.setdefault(reason, (reason,)))
     return False
 

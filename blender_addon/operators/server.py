@@ -16,6 +16,11 @@ def _why_no_packages() -> str | None:
     return f"Blender's Python lacks {' and '.join(missing)}" if missing else None
 
 
+def _model_in_words(context: bpy.types.Context) -> str:
+    model = session.model(context.scene.gtr.model)
+    return f"preset {model.preset}, {model.state}"  # a file's name is the user's own
+
+
 class GTR_OT_server_start(bpy.types.Operator):
     """Start the GTR server, or find the one that runs"""
 
@@ -31,7 +36,7 @@ class GTR_OT_server_start(bpy.types.Operator):
         return explain(cls, reason)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask the worker thread; the header line tells the rest."""
+        """Ask the job process; the header line tells the rest."""
         with error_box():
             session.start_server()
         return {"FINISHED"}
@@ -56,7 +61,7 @@ class GTR_OT_server_stop(bpy.types.Operator):
         return explain(cls, reason)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask the worker thread."""
+        """Ask the job process."""
         with error_box():
             session.mailbox.runner().stop_server()
         return {"FINISHED"}
@@ -74,7 +79,7 @@ class GTR_OT_server_restart(bpy.types.Operator):
         return explain(cls, _why_no_packages() or ("Cancel the job first" if session.busy else None))
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask the worker thread for both."""
+        """Ask the job process for both."""
         with error_box():
             session.start_server(restart=True)
         return {"FINISHED"}
@@ -95,7 +100,7 @@ class GTR_OT_unload(bpy.types.Operator):
         return explain(cls, reason or ("Cancel the job first" if session.busy else None))
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask the worker thread."""
+        """Ask the job process."""
         with error_box():
             session.mailbox.runner().unload_model()
         return {"FINISHED"}
@@ -169,6 +174,7 @@ class GTR_OT_copy_diagnostics(bpy.types.Operator):
             f"GTR add-on {addon_version()}",
             f"Blender {bpy.app.version_string}, Python {platform.python_version()}, {platform.system()}",
             f"Server: {line.state}, {line.text}, device {line.device or 'unknown'}",
+            f"Model: {_model_in_words(context)}",
             f"State: {session.state.value}",
             f"Last error: {f'{error.code}: {error.text}' if error else 'none'}",
         ))  # fmt: skip
