@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from gtr_core.devices import resolve_device
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.fields.field import Field
 from gtr_core.fit.reconstruct import reconstruct_fit
 from gtr_core.geometry.decimate import MIN_FACES, decimate
 from gtr_core.geometry.mesh import Mesh
-from gtr_core.presets import Preset, get_preset
+from gtr_core.presets import Preset, choose_preset, get_preset
 from gtr_core.progress import Progress, no_progress
 from gtr_core.stages.texture import RefinementState, refine_texture
 from gtr_core.views import Views
+
+if TYPE_CHECKING:
+    from gtr_core.model.gtr import GTR
 
 GRID_RESOLUTIONS = range(16, 513)
 """Nodes along an edge of the box that can be asked for."""
@@ -48,24 +54,43 @@ class Reconstruction:
 
 
 class Pipeline:
-    """One preset, ready to work on one device."""
+    """One preset, ready to work on one device.
 
-    def __init__(self, preset: Preset, device: torch.device) -> None:
+    Args:
+        preset: how to reconstruct and to refine.
+        device: where.
+        model: the network of a learned preset, shared by all reconstructions and never changed; None without one, which
+            is enough to refine and to recolour what a network made before.
+    """
+
+    def __init__(self, preset: Preset, device: torch.device, model: GTR | None = None) -> None:
         self.preset = preset
         self.device = device
+        self.model = model
 
     @classmethod
-    def load(cls, preset: str = "fit", *, device: str = "auto") -> Pipeline:
+    def load(cls, preset: str | None = None, *, device: str = "auto", weights: Path | None = None) -> Pipeline:
         """Make a preset ready.
 
         Args:
-            preset: one of :data:`gtr_core.presets.PRESETS`.
+            preset: one of :data:`gtr_core.presets.PRESETS`; None is the one that ``weights`` was trained for, or
+                ``fit`` without weights.
             device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto``: a GPU when there is one.
+            weights: file of a learned preset's network; None looks for it in the models folder.
 
         Raises:
-            GtrError: ``model_unavailable`` for an unknown preset, ``backend_unavailable`` for an absent device.
+            GtrError: ``model_unavailable`` for an unknown preset and for weights that are missing, damaged or another
+                preset's; ``bad_input`` for weights without use; ``backend_unavailable`` for an absent device.
         """
-        return cls(get_preset(preset), resolve_device(device))
+        chosen = choose_preset(preset, weights)
+        where = resolve_device(device)
+        if not chosen.learned:
+            return cls(chosen, where)
+        from gtr_core.model.library import find_weights
+        from gtr_core.model.weights import load_model
+
+        model = load_model(weights or find_weights(chosen.name), device=where)
+        return cls(chosen, where, model.eval().requires_grad_(False))
 
     def reconstruct(
         self,
@@ -102,9 +127,7 @@ class Pipeline:
             )
         views.require(self.preset.min_views)
         views = views.to(self.device)
-        field, mesh, notes = reconstruct_fit(
-            views, grid_resolution=grid_resolution, seed=seed, progress=progress, on_preview=on_preview
-        )
+        field, mesh, notes = self._surface(views, grid_resolution, seed, progress, on_preview)
         if not len(mesh.faces):
             raise GtrError(
                 ErrorCode.EMPTY_RECONSTRUCTION,
@@ -116,6 +139,27 @@ class Pipeline:
         if mesh.colors is None:
             mesh = mesh.with_colors(_color(field.color, mesh.vertices, progress))
         return Reconstruction(views, field, mesh, self.preset.name, tuple(notes))
+
+    def _surface(
+        self,
+        views: Views,
+        grid_resolution: int,
+        seed: int,
+        progress: Progress,
+        on_preview: Callable[[Mesh], None] | None,
+    ) -> tuple[Field, Mesh, tuple[str, ...]]:
+        if not self.preset.learned:
+            return reconstruct_fit(
+                views, grid_resolution=grid_resolution, seed=seed, progress=progress, on_preview=on_preview
+            )
+        if self.model is None:
+            raise ValueError(f"the preset {self.preset.name} needs its network to reconstruct")
+        from gtr_core.feed_forward import reconstruct_feed_forward
+
+        usual = self.preset.usual_views
+        return reconstruct_feed_forward(
+            self.model, views, grid_resolution=grid_resolution, usual_views=usual, progress=progress
+        )
 
     def refine_texture(
         self,
@@ -200,25 +244,6 @@ class Pipeline:
         field = reconstruction.field
         aside = texels and get_preset(reconstruction.preset).texture.colors_at == "vertices"
         return _color(field.base_color if aside else field.color, points.to(self.device).float(), progress)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of this name; ``auto`` is the first GPU, or the CPU when there is none.
-
-    Raises:
-        GtrError: ``backend_unavailable`` when there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    known = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
-    known += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    if name not in known:
-        raise GtrError(
-            ErrorCode.BACKEND_UNAVAILABLE,
-            f"There is no device {name} on this computer.",
-            f"Choose auto or one of: {', '.join(known)}.",
-        )
-    return torch.device(name)
 
 
 def _color(color_at: Callable[[Tensor], Tensor | None], points: Tensor, progress: Progress) -> Tensor:

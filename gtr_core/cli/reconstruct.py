@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 1024
 """Longer side to which larger pictures are reduced: finer detail than that is lost between the vertices."""
 _SIZE_HELP = f"longer side the pictures are resampled to (default: as they are, at most {MAX_SIZE})"
+_WEIGHTS_HELP = "network of a learned preset, .safetensors (default: found in the models folder)"
 _DESCRIPTION = """Reconstruct a coloured mesh from pictures of one object.
 
 VIEWS is a folder with transforms.json, a folder with rgb_*.png and cam_*.txt, a folder of pictures for a named
@@ -36,7 +37,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("views", metavar="VIEWS", type=Path, help="the pictures")
     parser.add_argument("-o", "--output", required=True, type=Path, help="mesh to write: .glb, .ply or .obj")
-    parser.add_argument("--preset", default="fit", help=f"one of: {', '.join(PRESETS)} (default: %(default)s)")
+    parser.add_argument("--preset", help=f"one of: {', '.join(PRESETS)} (default: that of the weights, else fit)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=_WEIGHTS_HELP)
     parser.add_argument("--refine", type=int, default=20, metavar="STEPS", help="texture steps (default: %(default)s)")
     parser.add_argument("--strength", type=float, default=1.0, help="of the refinement (default: %(default)s)")
     parser.add_argument("--cameras", metavar="SET", help="camera set of pictures that come without cameras")
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     started = time.monotonic()
     check_target(options.output)
     background = parse_background(options.background, options.tolerance)
-    pipeline = Pipeline.load(options.preset, device=options.device)
+    pipeline = Pipeline.load(options.preset, device=options.device, weights=options.weights)
     progress = ProgressBar(check)
     try:
         progress("read", 0, 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +63,29 @@ class TriplaneField:
         """The same geometry with other colours."""
         geometry = self.planes if self.geometry_planes is None else self.geometry_planes
         return replace(self, planes=planes, color_mlp=color_mlp, geometry_planes=geometry)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything to write to disk: named tensors, and a config for JSON.
+
+        While the texture is not refined, ``planes`` and ``geometry_planes`` are the same tensor. Its inverse is
+        :func:`gtr_core.io.triplane_state.triplane_from_state`.
+        """
+        planes = self.planes.detach()
+        tensors = {
+            "planes": planes,
+            "geometry_planes": planes if self.geometry_planes is None else self.geometry_planes.detach(),
+            **{f"density_mlp.{name}": value for name, value in self.density_mlp.state_dict().items()},
+            **{f"color_mlp.{name}": value for name, value in self.color_mlp.state_dict().items()},
+        }
+        return {name: value.detach().cpu() for name, value in tensors.items()}, {"head": asdict(self.density_head)}
+
+    def to(self, device: torch.device | str) -> TriplaneField:
+        """The same field on another device."""
+        geometry = None if self.geometry_planes is None else self.geometry_planes.to(device)
+        density, color = (deepcopy(mlp).to(device) for mlp in (self.density_mlp, self.color_mlp))
+        return replace(
+            self, planes=self.planes.to(device), geometry_planes=geometry, density_mlp=density, color_mlp=color
+        )
 
 
 def _in_chunks(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:

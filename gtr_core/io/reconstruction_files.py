@@ -1,13 +1,17 @@
 """A reconstruction on disk, complete, so that it can be refined and coloured later and elsewhere.
 
-A folder with ``tensors.safetensors`` and ``reconstruction.json``; the JSON is written last and holds the digest of
-the tensors, so the two can never belong to different results. Nothing is pickled.
+A folder with ``base.safetensors`` (views, surface and everything else that refining leaves alone),
+``texture.safetensors`` (what refining changes) and ``reconstruction.json``; the JSON is written last and holds the
+digests of the tensors, so the three can never belong to different results. Nothing is pickled, and of a learned preset
+only the planes and the two small decoders are kept, not its network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +22,36 @@ from torch import Tensor
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.fields.field import Field
+from gtr_core.fields.triplane_field import TriplaneField
 from gtr_core.fit.field import FusedField
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.io.atomic import making_folder, write_atomic
+from gtr_core.io.triplane_state import triplane_from_state
 from gtr_core.pipeline import Reconstruction
 from gtr_core.stages.texture import RefinementState
 from gtr_core.views import Views
 
-TENSORS_FILE, JSON_FILE = "tensors.safetensors", "reconstruction.json"
-FORMAT, VERSION = "gtr-reconstruction", 1
-FIELDS = {"fused": FusedField}
-"""Kinds of fields that can be stored, each with ``state()``, ``from_state()`` and ``to()``."""
+BASE_FILE, TEXTURE_FILE, JSON_FILE = "base.safetensors", "texture.safetensors", "reconstruction.json"
+FORMAT, VERSION = "gtr-reconstruction", 2
+READERS: dict[str, Callable[[Mapping[str, Tensor], Mapping[str, Any]], FusedField | TriplaneField]] = {
+    "fused": FusedField.from_state,
+    "triplane": triplane_from_state,
+}
+"""Kinds of fields that can be stored, each with the inverse of its ``state()``."""
 _MESH_PARTS = ("vertices", "faces", "colors", "uv", "texture")
+_TEXTURE_PARTS = ("mesh.colors", "field.planes", "field.color_mlp.", "refinement.")
+"""Beginnings of the names of tensors that refining changes."""
 
 
-def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
+def save_reconstruction(reconstruction: Reconstruction, folder: Path, *, origin: Path | None = None) -> None:
     """Write a reconstruction; :func:`load_reconstruction` reads it back exactly.
+
+    Args:
+        reconstruction: any.
+        folder: is made.
+        origin: folder of the reconstruction that this one was refined from. The file that both share is linked then,
+            not written again, where the file system can do that; either folder can be removed without the other.
 
     Raises:
         GtrError: ``bad_input`` when the folder cannot be written, ``disk_full``.
@@ -48,8 +65,14 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
         **_prefixed("field", field_tensors),
         **_prefixed("refinement", {} if refinement is None else dict(refinement.tensors)),
     }
-    tensors, twins = _without_twins(tensors)
-    data = save(tensors)
+    texture = {name: value for name, value in tensors.items() if name.startswith(_TEXTURE_PARTS)}
+    # The base comes first, so that it does not depend on the texture which of two twins is kept.
+    kept, twins = _without_twins({name: tensors[name] for name in tensors if name not in texture} | texture)
+    files = {
+        BASE_FILE: save({name: value for name, value in kept.items() if name not in texture}),
+        TEXTURE_FILE: save({name: value for name, value in kept.items() if name in texture}),
+    }
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -59,10 +82,25 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
         "field": {"kind": kind, **field_config},
         "refinement": None if refinement is None else _refinement_numbers(refinement),
         "twins": twins,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": digests,
     }
-    write_atomic(folder / TENSORS_FILE, data)
+    if origin is None or not _linked(origin, folder, digests[BASE_FILE], len(files[BASE_FILE])):
+        write_atomic(folder / BASE_FILE, files[BASE_FILE])
+    write_atomic(folder / TEXTURE_FILE, files[TEXTURE_FILE])
     write_atomic(folder / JSON_FILE, json.dumps(document, indent=1).encode())
+
+
+def _linked(origin: Path, folder: Path, digest: str, size: int) -> bool:
+    """Whether the base of ``origin`` is this one and could be linked into the folder."""
+    try:
+        same = json.loads((origin / JSON_FILE).read_text("utf-8"))["sha256"][BASE_FILE] == digest
+        if not same or (origin / BASE_FILE).stat().st_size != size:
+            return False
+        (folder / BASE_FILE).unlink(missing_ok=True)
+        os.link(origin / BASE_FILE, folder / BASE_FILE)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # it is written anew: another disk, a file system without links, an origin that is gone
+    return True
 
 
 def load_reconstruction(folder: Path, *, device: str = "cpu") -> Reconstruction:
@@ -77,7 +115,7 @@ def load_reconstruction(folder: Path, *, device: str = "cpu") -> Reconstruction:
     """
     try:
         document = json.loads((folder / JSON_FILE).read_text("utf-8"))
-        data = (folder / TENSORS_FILE).read_bytes()
+        data = {name: (folder / name).read_bytes() for name in (BASE_FILE, TEXTURE_FILE)}
     except OSError as error:
         raise _bad(f"{folder} holds no reconstruction: {Path(str(error.filename)).name} cannot be read.") from error
     except ValueError as error:
@@ -86,10 +124,12 @@ def load_reconstruction(folder: Path, *, device: str = "cpu") -> Reconstruction:
         raise _bad(f"{JSON_FILE} in {folder} does not describe a reconstruction.")
     if document.get("version") != VERSION:
         raise _bad(f"The reconstruction in {folder} has version {document.get('version')}, this is version {VERSION}.")
-    if hashlib.sha256(data).hexdigest() != document.get("sha256"):
-        raise _bad(f"{TENSORS_FILE} in {folder} is damaged.")
+    digests = document.get("sha256")
+    for name, content in data.items():
+        if not isinstance(digests, dict) or hashlib.sha256(content).hexdigest() != digests.get(name):
+            raise _bad(f"{name} in {folder} is damaged.")
     try:
-        tensors = load(data)
+        tensors = load(data[BASE_FILE]) | load(data[TEXTURE_FILE])
         tensors |= {name: tensors[twin] for name, twin in document["twins"].items()}
         return _decode(document, tensors, device)
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
@@ -103,7 +143,7 @@ def _decode(document: dict[str, Any], tensors: dict[str, Tensor], device: str) -
     cameras = Cameras(views["c2w"], views["intrinsics"], int(height), int(width))
     rgba = views["rgba"].float() / 255 if views["rgba"].dtype == torch.uint8 else views["rgba"]
     config = document["field"]
-    field = FIELDS[config["kind"]].from_state(part["field"], config).to(device)
+    field = READERS[config["kind"]](part["field"], config).to(device)
     numbers = document["refinement"]
     refinement = None
     if numbers is not None:
@@ -143,9 +183,10 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _encode_field(field: Field) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
-    for kind, cls in FIELDS.items():
-        if isinstance(field, cls):
-            return kind, *field.state()
+    if isinstance(field, FusedField):
+        return "fused", *field.state()
+    if isinstance(field, TriplaneField):
+        return "triplane", *field.state()
     raise TypeError(f"a {type(field).__name__} cannot be stored")
 
 
