@@ -47,6 +47,7 @@ class CaptureSettings:
         samples: Cycles samples per pixel of a SURFACE picture (8 are 46 dB from the exact one on a printed box, 4 only
             39 dB); LIT takes four times as many, RENDERED eight times.
         place: where the result will go.
+        learned: the views are for a learned model, which looks at colours only: no depth and no normals are taken.
     """
 
     views: int = 14
@@ -54,6 +55,7 @@ class CaptureSettings:
     colors: Literal["SURFACE", "LIT", "RENDERED"] = "SURFACE"
     samples: int = 8
     place: Literal["BESIDE", "OVER", "CURSOR"] = "BESIDE"
+    learned: bool = False
 
     @property
     def samples_per_pixel(self) -> int:
@@ -82,7 +84,8 @@ class Capture:
         self.settings = settings or CaptureSettings()
         members = family(objects)
         self._names = [member.name for member in members]
-        self._cameras = camera_sets.cameras(self.settings.views, self.settings.size, self.settings.size)
+        size = self.settings.size
+        self._cameras = camera_sets.cameras(self.settings.views, size, size, learned=self.settings.learned)
         self._views: list[CapturedView] = []
         self._closed = False
         self._folder = Path(tempfile.mkdtemp(prefix="gtr_capture_", dir=bpy.app.tempdir or None))
@@ -151,6 +154,8 @@ class Capture:
         pose = blender_cameras.pose_in_blender(camera.world_to_camera, self._bounds.center, unit)
         color, passes = self._folder / "color.png", self._folder / "passes.exr"
         self._scene.render_color(pose, color)
+        if self.settings.learned:
+            return CapturedView(camera.name, color.read_bytes(), camera.K, camera.world_to_camera)
         self._scene.render_passes(pose, passes)
         try:
             channels = exr.read_channels(passes.read_bytes())

@@ -58,6 +58,7 @@ _AGAIN: Buttons = (("Try Again", "resubmit"),)
 _COPY: Buttons = (("Copy Details", "copy_details"),)
 _LOG: Buttons = (("Open Log", "open_log"),)
 _REMOVE: Buttons = (("Remove", "remove_image"),)
+_MODEL: Buttons = (("Use fit", "use_fit"), ("Choose File", "choose_model_file"))
 _CAMERAS: Buttons = (("Choose Camera Set", "choose_camera_set"),)
 
 ROWS: dict[str, Row] = {
@@ -89,12 +90,12 @@ ROWS: dict[str, Row] = {
     ),
     "missing_weights": Row(
         "Model file not found.",
-        (("Choose File", "choose_model_file"),),
+        _MODEL,
         server_codes=("model_unavailable", "unknown_model"),
         server_says=True,
     ),
     "checkpoint_invalid": Row(
-        "Model file is damaged (SHA-256 differs).", (("Choose File", "choose_model_file"),), server_says=True
+        "Model file is damaged (SHA-256 differs).", _MODEL, server_says=True
     ),
     "checkpoint_format": Row(
         "This is a .pth file. Convert it once with gtr convert.", (("Copy Command", "copy_convert_command"),)

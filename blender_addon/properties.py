@@ -85,13 +85,16 @@ class GTR_PG_slot(PropertyGroup):
 class GTR_PG_scene(PropertyGroup):
     """What the user chose; saved in the file. No address, path of a program or key lives here."""
 
+    model: StringProperty(
+        name="Model", description="What makes the surface: a preset, or a file of the models folder", default="fit"
+    )
     source: EnumProperty(name="Source", description="Where the views come from", items=SOURCES, default="SCENE")
     views: IntProperty(
         name="Views",
-        description="Number of cameras around the object. 14 see the whole sphere; more see into hollows",
+        description="Number of cameras around the object. 14 see the whole sphere; a learned model wants 4",
         default=14,
         min=4,
-        max=64,
+        max=32,
     )
     colors: EnumProperty(name="Colours", description="What the cameras see", items=COLORS, default="SURFACE")
     each: BoolProperty(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from .job.seen import JobSeen
+from .link.server_line import ServerLine
 from .texture.values import TextureReady
 
 if TYPE_CHECKING:
@@ -129,33 +130,7 @@ class ServerSettings:
     idle_minutes: float = 10.0
 
 
-# --- events: what the worker thread tells the main thread ------------------------------------------------------------
-
-ServerStateName = Literal["off", "starting", "ready", "lost", "incompatible", "failed", "stopped"]
-
-
-@dataclass(frozen=True)
-class ServerLine:
-    """The panel's header line.
-
-    Args:
-        state: one of the names above.
-        text: ready to show ("Ready · cpu · 21 GB free").
-        device: name of the device, empty while unknown.
-        free_bytes: free memory of the device, None while unknown.
-        code: error code of messages.py when the state is failed, incompatible or not set up.
-        managed: we started this server (and may stop it).
-        details: full text for the clipboard.
-    """
-
-    kind: ClassVar[str] = "state"
-    state: ServerStateName
-    text: str
-    device: str = ""
-    free_bytes: int | None = None
-    code: str = ""
-    managed: bool = False
-    details: str = ""
+# --- events: what the worker thread tells the main thread (and ServerLine) -------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The worker thread's connection to the server: found or started, leased, lost and found again."""
+"""The job process's connection to the server: found or started, leased, lost and found again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..errors import ClientError, Interrupted
 from ..messages import failure
 from ..packages import MissingPackages
 from ..server_process import Endpoint, ServerProcess, is_alive, read_state
-from ..values import Event, ServerLine
 from .addresses import is_loopback, normalize_url
+from .server_line import ServerLine, ready_line
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from ..values import ServerSettings
+    from ..values import Event, ServerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -256,7 +256,7 @@ class ServerLink:
             self._client, self._leased_at, self._stopped = client, 0.0, False
         self.keep_lease()
         info = client.server()
-        self._say(_ready_line(info, managed=self.process.started_here))
+        self._say(ready_line(info, managed=self.process.started_here))
 
     def _ask(self, question: Callable[[GtrClient], None]) -> None:
         if self._client is None:
@@ -281,19 +281,3 @@ class ServerLink:
         if line != self._line:
             self._line = line
             self._emit(line)
-
-
-def _ready_line(info: dict[str, Any], *, managed: bool) -> ServerLine:
-    device = info.get("device")
-    device = device if isinstance(device, dict) else {}
-    name = str(device.get("name") or device.get("kind") or "")[:40]
-    free = device.get("free")
-    free = free if isinstance(free, int) and free >= 0 else None
-    worker = info.get("worker")
-    if isinstance(worker, dict) and worker.get("state") == "degraded":
-        message = failure(ClientError("worker_degraded", details=str(worker.get("reason", ""))[:500]))
-        return ServerLine("failed", message.text, name, free, message.code, managed, message.details)
-    if isinstance(worker, dict) and worker.get("state") in ("starting", "restarting"):
-        return ServerLine("starting", "Starting: loading model…", name, free, managed=managed)
-    parts = ["Ready", name, f"{free / 2**30:.0f} GB free" if free else ""]
-    return ServerLine("ready", " · ".join(part for part in parts if part), name, free, managed=managed)

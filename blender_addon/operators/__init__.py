@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import capture, export, fix, images, reconstruct, server, texture
+from . import capture, export, fix, images, models, reconstruct, server, texture
 
 CLASSES = (
     *reconstruct.CLASSES,
+    *models.CLASSES,
     *texture.CLASSES,
     *capture.CLASSES,
     *images.CLASSES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import export, header, inputs, reconstruct, texture
+from . import export, header, inputs, models, reconstruct, texture
 
-CLASSES = (*header.CLASSES, *inputs.CLASSES, *reconstruct.CLASSES, *texture.CLASSES, *export.CLASSES)
+CLASSES = (*header.CLASSES, *inputs.CLASSES, *models.CLASSES, *reconstruct.CLASSES, *texture.CLASSES, *export.CLASSES)
 
 
 def _object_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:

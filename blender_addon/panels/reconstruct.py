@@ -6,6 +6,7 @@ import bpy
 
 from ..run.session import session
 from .header import GtrPanel
+from .models import draw_model
 from .widgets import draw_progress, draw_text
 
 
@@ -19,6 +20,7 @@ class GTR_PT_reconstruct(GtrPanel, bpy.types.Panel):
         """Settings, then the button or the progress bar in its place."""
         layout = self.layout
         settings = context.scene.gtr
+        draw_model(layout, context)
         layout.row().prop(settings, "quality", expand=True)
         column = layout.column()
         column.use_property_split = True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import bpy
 
+from ..link.model_list import FIT
 from ..packages import INSTALL_COMMAND
 from ..preferences import get_preferences
 from ..properties import GRID_RESOLUTION
@@ -162,12 +163,21 @@ def _copy_convert_command(context: bpy.types.Context) -> None:
     context.window_manager.clipboard = "gtr convert full_checkpoint.pth gtr.safetensors"
 
 
+def _choose_model_file(_context: bpy.types.Context) -> None:
+    bpy.ops.gtr.choose_model_file("INVOKE_DEFAULT")
+
+
+def _use_fit(context: bpy.types.Context) -> None:
+    bpy.ops.gtr.choose_model(model=FIT)
+    _reconstruct(context)
+
+
 ACTIONS: dict[str, Action] = {
     "add_images": _add_images,
     "apply_now": _apply_now,
     "choose_camera_set": _choose_camera_set,
     "choose_folder": _choose_folder,
-    "choose_model_file": _preferences,
+    "choose_model_file": _choose_model_file,
     "choose_python": _choose_python,
     "copy_convert_command": _copy_convert_command,
     "copy_details": copy_details,
@@ -191,4 +201,5 @@ ACTIONS: dict[str, Action] = {
     "start_server": _start_server,
     "use_another_port": _use_another_port,
     "use_cpu": _use_cpu,
+    "use_fit": _use_fit,
 }

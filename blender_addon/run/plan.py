@@ -10,6 +10,7 @@ from .. import scene, windows
 from ..errors import ClientError
 from ..faults import SceneFault
 from ..formats.picture_files import read_picture
+from ..link.model_list import FIT
 from ..preferences import get_preferences
 from ..properties import GRID_RESOLUTION
 from ..result import objects as result_objects
@@ -158,6 +159,7 @@ def _reconstruct_run(context: bpy.types.Context, title: str) -> Run:
     settings = context.scene.gtr
     run = _run(context, "reconstruct", title)
     run.options = ReconstructOptions(
+        model=settings.model,
         grid_resolution=GRID_RESOLUTION[settings.quality],
         face_limit=settings.face_limit,
         seed=settings.seed,
@@ -165,6 +167,8 @@ def _reconstruct_run(context: bpy.types.Context, title: str) -> Run:
     )
     run.refine = refine_options(context) if settings.refine else None
     run.key = f"{session.server.device} {settings.quality} {run.refine.steps if run.refine else 0}"
+    if settings.model != FIT:
+        run.key += f" {settings.model}"
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ..link.model_list import KNOWN, ModelInfo
 from ..values import ServerLine
 from .capturing import Capturing
 from .former import Former
@@ -61,6 +62,20 @@ class Status:
         if run.kind == "reconstruct" and run.mesh is not None:
             return State.MESH_IN
         return State.STARTING if run.stage in ("start", "load") else State.RUNNING
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What can be chosen; while no server answers, the presets with what is known of them."""
+        return self.server.models or KNOWN
+
+    def model(self, name: str) -> ModelInfo:
+        """The model of this name; one that the server does not list has no file (any more)."""
+        for model in self.models:
+            if model.id == name:
+                return model
+        if self.server.models:
+            return ModelInfo(name, "absent", name, f"{name} is not in the models folder.")
+        return ModelInfo(name, "unknown", name)
 
     @property
     def server_is_off(self) -> bool:

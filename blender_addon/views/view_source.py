@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..faults import SceneFault
+from ..link.model_list import FIT
 from ..preferences import get_preferences
 from ..result import objects as result_objects
 from ..values import CapturedView, Placement
@@ -74,6 +75,7 @@ def capture_settings(context: bpy.types.Context) -> CaptureSettings:
         colors=settings.colors,
         samples=preferences.samples,
         place=settings.place,
+        learned=settings.model != FIT,
     )
 
 
@@ -136,7 +138,7 @@ def preview_cameras(context: bpy.types.Context) -> tuple[Sequence[Camera], Seque
 
     size = get_preferences(context).size
     bounds = _bounds(context, source_objects(context))
-    return cameras(settings.views, size, size), bounds.center, bounds.radius
+    return cameras(settings.views, size, size, learned=settings.model != FIT), bounds.center, bounds.radius
 
 
 def _bounds(context: bpy.types.Context, objects: list[bpy.types.Object]) -> Bounds:

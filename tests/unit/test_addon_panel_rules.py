@@ -83,7 +83,7 @@ def test_only_direct_changes_of_the_scene_push_undo_by_themselves() -> None:
             pushing.add(node.name)
     # Results push their own step when they arrive; capture, server and export change nothing of the user's.
     images = {"GTR_OT_add_images", "GTR_OT_remove_image", "GTR_OT_paste_grid", "GTR_OT_load_folder"}
-    images.add("GTR_OT_from_active_camera")
+    images |= {"GTR_OT_from_active_camera", "GTR_OT_choose_model", "GTR_OT_choose_model_file"}
     assert pushing == {"GTR_OT_revert", *images}
 
 
