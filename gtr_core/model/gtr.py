@@ -62,9 +62,24 @@ class GTR(nn.Module):
         texels: Tensor = self.upsampler(kept.reshape(batch * 3, side, side, -1))
         return texels.view(batch, 3, *texels.shape[1:])
 
+    def compute_in(self, dtype: torch.dtype) -> GTR:
+        """Store and compute the transformer's linear layers in another precision; changes and returns this network."""
+        for name, parameter in self.named_parameters():
+            if is_heavy(name):
+                parameter.data = parameter.data.to(dtype)
+        return self
+
     def field(self, planes: Tensor) -> TriplaneField:
         """The field of one object's planes (3, C, R, R), read by this network's decoders."""
         return TriplaneField(planes, self.density_mlp, self.color_mlp, density_head=self.config.density_head)
+
+
+def is_heavy(name: str) -> bool:
+    """Whether a parameter of :class:`GTR` belongs to the transformer's linear layers, where nearly all work is done.
+
+    Only these may be bfloat16: sums of tokens, norms, the first and the last layer and the decoders stay float32.
+    """
+    return name.startswith("transformer.blocks.") and (".attention.to_" in name or ".feed_forward." in name)
 
 
 def _start_density_at(decoder: nn.Module, raw: float) -> None:
