@@ -97,7 +97,7 @@ def choose_preset(name: str | None, weights: Path | None) -> Preset:
             f"The preset {chosen.name} uses no weights.",
             f"Leave {weights.name} away, or choose a learned preset.",
         )
-    from gtr_core.model.weights import read_header
+    from gtr_core.model.weights_header import read_header
 
     trained_for = read_header(weights).preset
     if chosen is not None and chosen.name != trained_for:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from gtr_core.fields.density_head import RELEASED_HEAD as RELEASED_HEAD
+from gtr_core.fields.density_head import DensityHead as DensityHead
 
 
 class Mlp(nn.Module):
@@ -47,37 +48,6 @@ class ColorMlp(Mlp):
 
     def __init__(self, num_features: int, hidden: int = 32, *, generator: torch.Generator | None = None) -> None:
         super().__init__((num_features, hidden, hidden, hidden, 3), generator=generator)
-
-
-@dataclass(frozen=True)
-class DensityHead:
-    """Raw density to density: softplus(scale * raw + shift).
-
-    Args:
-        scale: how steeply the density rises with the raw value, > 0.
-        shift: of the softplus; with 10 the surface level 10 lies at a raw value of (nearly) zero.
-    """
-
-    scale: float = 1.0
-    shift: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.shift)):
-            raise ValueError(f"a density head of scale {self.scale} and shift {self.shift} is no density")
-
-    def density(self, raw: Tensor) -> Tensor:
-        """Raw values of any shape -> density >= 0 of the same shape."""
-        if self != RELEASED_HEAD:
-            raw = raw * self.scale + self.shift
-        return functional.softplus(raw)
-
-    def raw_at(self, density: float) -> float:
-        """The raw value that has this density > 0: the level of a surface, before the softplus."""
-        return (density + math.log(-math.expm1(-density)) - self.shift) / self.scale
-
-
-RELEASED_HEAD = DensityHead()
-"""A softplus without scale or shift."""
 
 
 def color_from_raw(raw: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gtr_core.fields.decoder import ColorMlp, DensityHead, DensityMlp
+from gtr_core.fields.decoder import ColorMlp, DensityMlp
+from gtr_core.fields.density_head import DensityHead
 from gtr_core.fields.triplane_field import TriplaneField
 from gtr_core.model.shared_decoder import shared_decoders
 
@@ -25,17 +26,23 @@ def triplane_from_state(tensors: Mapping[str, Tensor], config: Mapping[str, Any]
     density, color = (_without_prefix(f"{part}.", tensors) for part in ("density_mlp", "color_mlp"))
     features, shared = 3 * planes.shape[1], any(name.startswith(_SHARED) for name in color)
     hidden = len(color[f"{_SHARED if shared else ''}layers.0.bias"])
-    decoders: tuple[nn.Module, nn.Module]
+    density_mlp: nn.Module
+    color_mlp: nn.Module
     if shared:
         # Two copies of the one network: refinement changes that of the colour only.
-        decoders = shared_decoders(features, hidden)[0], shared_decoders(features, hidden)[1]
+        density_mlp, color_mlp = shared_decoders(features, hidden)[0], shared_decoders(features, hidden)[1]
     else:
-        decoders = DensityMlp(features, hidden), ColorMlp(features, hidden)
-    for decoder, state in zip(decoders, (density, color), strict=True):
-        decoder.load_state_dict(state)
-        decoder.requires_grad_(False)
+        density_mlp, color_mlp = DensityMlp(features, hidden), ColorMlp(features, hidden)
+    density_mlp.load_state_dict(density)
+    color_mlp.load_state_dict(color)
     head = DensityHead(float(config["head"]["scale"]), float(config["head"]["shift"]))
-    return TriplaneField(planes, *decoders, None if geometry is planes else geometry, head)
+    return TriplaneField(
+        planes,
+        density_mlp.requires_grad_(False),
+        color_mlp.requires_grad_(False),
+        None if geometry is planes else geometry,
+        head,
+    )
 
 
 def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

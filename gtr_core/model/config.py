@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from gtr_core.fields.decoder import RELEASED_HEAD, DensityHead
+from gtr_core.fields.density_head import RELEASED_HEAD, DensityHead
 
 Encoder = Literal["conv", "vae", "dino"]
 Upsampler = Literal["pixel_shuffle", "deconvolution"]
@@ -100,6 +100,8 @@ class ModelConfig:
         options = values["encoder_options"]
         if not isinstance(options, dict) or not all(isinstance(v, str | int | float) for v in options.values()):
             raise ValueError("encoder_options must hold words and numbers")
+        plain: dict[str, Any] = {name: _integer(values, name) for name in _SIZES}
+        plain |= {name: _truth(values, name) for name in _SWITCHES}
         return cls(
             encoder=cast(Encoder, _word(values, "encoder", get_args(Encoder))),
             encoder_options=options,
@@ -107,8 +109,7 @@ class ModelConfig:
             feed_forward=cast(FeedForward, _word(values, "feed_forward", get_args(FeedForward))),
             density_head=DensityHead(_number(head, "scale"), _number(head, "shift")),
             density_bias=_number(values, "density_bias"),
-            **{name: _integer(values, name) for name in _SIZES},
-            **{name: _truth(values, name) for name in _SWITCHES},
+            **plain,
         )
 
 

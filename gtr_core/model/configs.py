@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gtr_core.fields.decoder import DensityHead
+from gtr_core.fields.density_head import DensityHead
 from gtr_core.model.config import ModelConfig
 
 _RELEASED = ModelConfig()

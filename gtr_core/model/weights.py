@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -15,48 +14,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.io.atomic import unwritable
 from gtr_core.model.config import ModelConfig
 from gtr_core.model.gtr import GTR, is_heavy
 from gtr_core.model.precision import fast_dtype
+from gtr_core.model.weights_header import DTYPES, read_header_and_shapes, unavailable
+from gtr_core.model.weights_header import ModelHeader as ModelHeader
+from gtr_core.model.weights_header import read_header as read_header
 
 DType = Literal["auto", "float32", "bfloat16"]
-_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 _GROUP = 64 << 20
 """Bytes of a file that are mapped at a time while its weights are converted; bounds the memory."""
-_HINT = "Convert or download the weights again, or use the preset fit."
-
-
-@dataclass(frozen=True)
-class ModelHeader:
-    """What a file of weights says about itself.
-
-    Args:
-        preset: that the network belongs to.
-        config: its shape.
-        licence: under which the weights may be used.
-        source: where they come from.
-        num_parameters: numbers in the file.
-        dtype: in which most of them are stored: float32, float16 or bfloat16.
-    """
-
-    preset: str
-    config: ModelConfig
-    licence: str
-    source: str
-    num_parameters: int
-    dtype: str
-
-
-def read_header(path: Path) -> ModelHeader:
-    """What the file says about itself, without reading its tensors.
-
-    Raises:
-        GtrError: ``model_unavailable`` when it is missing, damaged or no file of GTR weights.
-    """
-    header, _ = _read_header(path)
-    return header
 
 
 def load_model(path: Path, *, device: torch.device | str = "cpu", dtype: DType = "auto") -> GTR:
@@ -72,15 +40,15 @@ def load_model(path: Path, *, device: torch.device | str = "cpu", dtype: DType =
         GtrError: ``model_unavailable`` when the file is missing, damaged or not of this network.
     """
     device = torch.device(device)
-    header, shapes = _read_header(path)
+    header, shapes = read_header_and_shapes(path)
     model = _without_weights(header.config)
     expected = dict(model.named_parameters()) | dict(model.named_buffers())
     if set(expected) != set(shapes):
         first = min(set(expected) ^ set(shapes))
-        raise _unavailable(path, f"does not fit its own configuration: {first} is missing or unknown")
+        raise unavailable(path, f"does not fit its own configuration: {first} is missing or unknown")
     for name, parameter in expected.items():
         if tuple(parameter.shape) != shapes[name]:
-            raise _unavailable(
+            raise unavailable(
                 path, f"does not fit its own configuration: {name} is {shapes[name]}, not {tuple(parameter.shape)}"
             )
     heavy = fast_dtype(device) if dtype == "auto" else getattr(torch, dtype)
@@ -124,36 +92,6 @@ def save_tensors(
         part.unlink(missing_ok=True)
 
 
-def _read_header(path: Path) -> tuple[ModelHeader, dict[str, tuple[int, ...]]]:
-    """The header and the shapes of all tensors."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            counts: dict[str, int] = {}
-            for name, part in slices.items():
-                stored = _DTYPES.get(part.get_dtype(), "float32")
-                counts[stored] = counts.get(stored, 0) + prod(shapes[name])
-    except FileNotFoundError as error:
-        raise GtrError(ErrorCode.MODEL_UNAVAILABLE, f"There is no file of weights at {path}.", _HINT) from error
-    except (SafetensorError, OSError) as error:
-        raise _unavailable(path, "cannot be read: it is damaged, cut short or of another kind") from error
-    if "gtr_config" not in metadata:
-        raise _unavailable(path, "holds no GTR network")
-    try:
-        config = ModelConfig.from_json(metadata["gtr_config"])
-    except ValueError as error:
-        raise _unavailable(path, f"has a configuration that this version does not understand: {error}") from error
-    preset, licence, source = (metadata.get(key, "") for key in ("preset", "licence", "source"))
-    most = max(counts, key=lambda stored: counts[stored], default="float32")
-    return ModelHeader(preset, config, licence, source, sum(counts.values()), most), shapes
-
-
-def _unavailable(path: Path, what: str) -> GtrError:
-    return GtrError(ErrorCode.MODEL_UNAVAILABLE, f"The file of weights {path.name} {what}.", _HINT)
-
-
 def _without_weights(config: ModelConfig) -> GTR:
     """A network whose weights take no memory yet, except where a pretrained encoder brings its own."""
     with torch.device("meta") if config.encoder == "conv" else nullcontext():
@@ -178,7 +116,7 @@ def _groups(path: Path, wanted: Mapping[str, torch.dtype]) -> Iterator[tuple[lis
     with safe_open(path, framework="pt") as file:
         stored = {name: file.get_slice(name) for name in wanted}
         heavy = [name for name in wanted if is_heavy(name)]
-        if all(_DTYPES.get(stored[name].get_dtype()) == str(wanted[name]).removeprefix("torch.") for name in heavy):
+        if all(DTYPES.get(stored[name].get_dtype()) == str(wanted[name]).removeprefix("torch.") for name in heavy):
             yield list(wanted), True
             return
         sizes = {name: prod(part.get_shape()) * 4 for name, part in stored.items()}
