@@ -16,8 +16,10 @@ from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rasterize import Rasterizer
 from gtr_core.progress import Progress, no_progress
 from gtr_core.stages.surface_samples import sample_surface
+from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture_config import TextureConfig
-from gtr_core.stages.texture_pixels import PIXELS_AT_ONCE, PixelBatch, PixelSource, TexturedSurface
+from gtr_core.stages.texture_gradient import TextureGradient
+from gtr_core.stages.texture_pixels import PixelSource, TexturedSurface
 from gtr_core.stages.texture_state import RefinementState, TextureOptimizer
 from gtr_core.views import Views
 
@@ -80,20 +82,25 @@ def refine_texture(
     seed = seed if state is None else state.seed
     samples = sample_surface(mesh, views, config, seed=seed, rasterizer=rasterizer)
     surface = TexturedSurface(field, samples, config)
-    optimizer = TextureOptimizer(field.planes, field.color_mlp, config, strength=strength, state=state)
+    active = ActiveTexels.read_at(
+        surface.all_points(), field.planes.shape[-1], also=None if state is None else state.moving_texels()
+    )
+    optimizer = TextureOptimizer(field.planes, field.color_mlp, config, active, strength=strength, state=state)
+    gradient = TextureGradient(surface, optimizer, config)
     keeper = _Keeper(field, surface, config, seed, state)
     source = PixelSource(samples, config, seed)
     preview = _Preview(surface, on_colors)
     losses = []
     for index in range(steps):
         progress("texture", index, steps)
-        losses.append(_gradient_step(surface, optimizer, source.draw(optimizer.step_count), config))
+        losses.append(gradient.accumulate(source.draw(optimizer.step_count)))
+        optimizer.step()
         finished = index == steps - 1 or (should_finish is not None and should_finish())
         keeper.look(optimizer, force=finished)
         if finished:
             progress("texture", steps, steps)
             break
-        preview.show(optimizer.step_count, *(keeper.best or (optimizer.planes.detach(), optimizer.color_mlp)))
+        preview.show(optimizer.step_count, keeper.best or optimizer.snapshot)
     best_planes, best_mlp = keeper.best or optimizer.snapshot()
     result = RefinementState(optimizer.step_count, seed, keeper.best_step, keeper.best_error, optimizer.tensors())
     return field.with_texture(best_planes, best_mlp), result, RefinementLog(tuple(losses), tuple(keeper.history))
@@ -146,26 +153,11 @@ class _Preview:
         self._surface, self._on_colors = surface, on_colors
         self._next = time.monotonic() + _PREVIEW_SECONDS
 
-    def show(self, step: int, planes: Tensor, color_mlp: nn.Module) -> None:
+    def show(self, step: int, texture: tuple[Tensor, nn.Module] | Callable[[], tuple[Tensor, nn.Module]]) -> None:
         """Call back if it is time, with what the result would be now; half of the time at most goes into previews."""
         if self._on_colors is None or time.monotonic() < self._next:
             return
         start = time.monotonic()
+        planes, color_mlp = texture() if callable(texture) else texture
         self._on_colors(step, self._surface.vertex_colors(planes, color_mlp))
         self._next = time.monotonic() + max(_PREVIEW_SECONDS, time.monotonic() - start)
-
-
-def _gradient_step(
-    surface: TexturedSurface, optimizer: TextureOptimizer, batch: PixelBatch, config: TextureConfig
-) -> float:
-    """One step of AdamW; returns the loss before it."""
-    scale = 1 / (batch.count * 3)
-    total = batch.constant * scale
-    for chosen in torch.split(batch.chosen, PIXELS_AT_ONCE):
-        colors = surface.pixel_colors(optimizer.planes, optimizer.color_mlp, chosen)
-        difference = colors - surface.samples.target[chosen]
-        loss = (difference.abs().sum() if config.loss == "l1" else difference.square().sum()) * scale
-        torch.autograd.backward(loss)
-        total += loss.item()
-    optimizer.step()
-    return total

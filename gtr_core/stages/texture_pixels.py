@@ -1,8 +1,8 @@
-"""The pixels of one refinement step and their colours under a texture that is being learned."""
+"""The pixels of one refinement step, and how their colours come about."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +18,50 @@ PIXELS_AT_ONCE = 1 << 15
 
 @dataclass(frozen=True)
 class PixelBatch:
-    """Pixels of one step.
+    """Pixels of one step. Their loss is ``scale`` times the difference summed over them, plus ``constant``.
 
     Args:
         chosen: (P,) indices of the pixels among the samples.
-        count: how many pixels the loss is a mean over.
-        constant: what pixels without surface add to the summed loss.
+        scale: factor of the sum.
+        constant: what pixels without surface add.
+        subset: number of this batch; the same number means the same pixels.
     """
 
-    chosen: Tensor
-    count: int
+    chosen: Tensor = field(repr=False)
+    scale: float
     constant: float = 0.0
+    subset: int = 0
+
+
+@dataclass(frozen=True)
+class PixelSites:
+    """Where a field is asked for the colours of P pixels with S samples each, and how its answers are mixed.
+
+    Args:
+        points: (N, 3) world positions.
+        base: (N, 3) colours known there without the texture; None if nothing is.
+        hit: (P, S) which samples meet the surface, K in all.
+        background: grey value of the others.
+        place: (K, 3) the corners of each sample's face among the N points; None when the points are the samples.
+        weights: (K, 3) of these corners; None likewise.
+    """
+
+    points: Tensor
+    base: Tensor | None
+    hit: Tensor
+    background: float
+    place: Tensor | None = None
+    weights: Tensor | None = None
+
+    def mix(self, colors: Tensor) -> Tensor:
+        """Colours at the points (N, 3) -> colours of the pixels (P, 3): means over their samples."""
+        if self.place is not None and self.weights is not None:
+            corners = colors.index_select(0, self.place.flatten()).view(*self.place.shape, 3)
+            colors = (corners * self.weights[..., None]).sum(1)
+        if self.hit.shape[1] == 1 and len(colors) == len(self.hit):
+            return colors
+        filled = colors.new_full((*self.hit.shape, 3), self.background)
+        return filled.index_put((self.hit,), colors).mean(1)
 
 
 class TexturedSurface:
@@ -42,26 +75,45 @@ class TexturedSurface:
 
     def __init__(self, field: Field, samples: SurfaceSamples, config: TextureConfig) -> None:
         self.samples = samples
-        self._field, self._config = field, config
+        self.shade = field.shade
+        self.asks_vertices = config.colors_at == "vertices"
+        self._field, self._background = field, config.background
         self._vertex_base: tuple[Tensor | None] | None = None
+
+    def sites(self, chosen: Tensor) -> PixelSites:
+        """Where the chosen pixels ask the field: at their surface points, or once at every vertex of their faces."""
+        hit = self.samples.face[chosen] >= 0
+        if not self.asks_vertices:
+            points = self.samples.points(chosen)
+            with torch.no_grad():
+                return PixelSites(points, self._field.base_color(points), hit, self._background)
+        corners, weights = self.samples.corners(chosen)
+        used, place = torch.unique(corners, return_inverse=True)
+        base = self._base_of_vertices()
+        return PixelSites(
+            self.samples.mesh.vertices[used],
+            None if base is None else base[used],
+            hit,
+            self._background,
+            place,
+            weights,
+        )
+
+    def all_points(self) -> Tensor:
+        """(N, 3) every point that any pixel asks the field at."""
+        if not self.asks_vertices:
+            return self.samples.points(torch.arange(len(self.samples), device=self.samples.face.device))
+        used = torch.zeros(len(self.samples.mesh.vertices), dtype=torch.bool, device=self.samples.face.device)
+        used[self.samples.mesh.faces[self.samples.face[self.samples.face >= 0]]] = True
+        return self.samples.mesh.vertices[used]
 
     def pixel_colors(self, planes: Tensor, color_mlp: nn.Module, chosen: Tensor) -> Tensor:
         """(P, 3) colours of the chosen pixels: means over their samples, background where one meets nothing.
 
         Not clamped; differentiable in ``planes`` and in the network.
         """
-        if self._config.colors_at == "vertices":
-            colors = self._mixed_colors(planes, color_mlp, chosen)
-        else:
-            points = self.samples.points(chosen)
-            with torch.no_grad():
-                base = self._field.base_color(points)
-            colors = self._field.shade(color_mlp(sample_planes(planes, points)), base)
-        hit = self.samples.face[chosen] >= 0
-        if hit.shape[1] == 1 and bool(hit.all()):
-            return colors
-        filled = colors.new_full((*hit.shape, 3), self._config.background)
-        return filled.index_put((hit,), colors).mean(1)
+        sites = self.sites(chosen)
+        return sites.mix(self.shade(color_mlp(sample_planes(planes, sites.points)), sites.base))
 
     def vertex_colors(self, planes: Tensor, color_mlp: nn.Module) -> Tensor:
         """(N, 3) colours of the vertices in [0, 1], without gradient."""
@@ -71,17 +123,8 @@ class TexturedSurface:
             for start in range(0, len(vertices), PIXELS_AT_ONCE):
                 part = slice(start, start + PIXELS_AT_ONCE)
                 raw = color_mlp(sample_planes(planes, vertices[part]))
-                parts.append(self._field.shade(raw, None if base is None else base[part]))
+                parts.append(self.shade(raw, None if base is None else base[part]))
         return torch.cat(parts).clamp(0, 1)
-
-    def _mixed_colors(self, planes: Tensor, color_mlp: nn.Module, chosen: Tensor) -> Tensor:
-        """(K, 3) mixtures of the vertex colours at the samples; every vertex is asked once."""
-        corners, weights = self.samples.corners(chosen)
-        used, place = torch.unique(corners, return_inverse=True)
-        base = self._base_of_vertices()
-        raw = color_mlp(sample_planes(planes, self.samples.mesh.vertices[used]))
-        colors = self._field.shade(raw, None if base is None else base[used])
-        return (colors.index_select(0, place.flatten()).view(*corners.shape, 3) * weights[..., None]).sum(1)
 
     def _base_of_vertices(self) -> Tensor | None:
         """What is known of the vertices' colours without the texture (N, 3); computed once."""
@@ -92,20 +135,26 @@ class TexturedSurface:
 
 
 class PixelSource:
-    """Chooses the pixels of each step; the choice depends on the seed and the step alone, so it can be continued."""
+    """Chooses the pixels of each step: all of them, or one after the other of random subsets of equal size.
+
+    The subsets depend on the seed alone and the choice on the step alone, so a refinement can be continued.
+    """
 
     def __init__(self, samples: SurfaceSamples, config: TextureConfig, seed: int) -> None:
-        self._config, self._seed = config, seed
         self._learned = (~samples.held_out).nonzero().squeeze(1)
-        whole = not config.pixels_per_step and not config.inner_pixels_only
-        count = samples.num_pixels if whole else len(self._learned)
-        self._all = PixelBatch(self._learned, count, samples.missed(config.loss) if whole else 0.0)
+        count = len(self._learned)
+        self._num_subsets = -(-count // config.pixels_per_step) if config.pixels_per_step and count else 1
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        self._order = order.to(self._learned.device)
+        # Where outlines are left out the mean is over the pixels that are used, else over all pixels of the views.
+        self._count = count if config.inner_pixels_only else samples.num_pixels
+        self._missed = 0.0 if config.inner_pixels_only else samples.missed(config.loss)
 
     def draw(self, step: int) -> PixelBatch:
-        """The pixels of step ``step``, counted from 0."""
-        count = self._config.pixels_per_step
-        if count == 0 or count >= len(self._learned):
-            return self._all
-        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) % (1 << 62))
-        chosen = torch.randint(len(self._learned), (count,), generator=generator)
-        return PixelBatch(self._learned[chosen.to(self._learned.device)], count)
+        """The pixels of step ``step``, counted from 0; a subset estimates the loss over all of them."""
+        subset, mean = step % self._num_subsets, 1 / (max(self._count, 1) * 3)
+        chosen = self._learned
+        if self._num_subsets > 1:
+            chosen = self._learned[self._order[subset :: self._num_subsets].sort().values]
+        share = len(chosen) / max(len(self._learned), 1)
+        return PixelBatch(chosen, mean / max(share, 1e-12), self._missed * mean, subset)

@@ -1,4 +1,4 @@
-"""What texture refinement has to remember to go on later."""
+"""What texture refinement changes, and what it has to remember to go on later."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture_config import TextureConfig
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -33,14 +34,23 @@ class RefinementState:
     best_error: float
     tensors: Mapping[str, Tensor] = field(repr=False)
 
+    def moving_texels(self) -> Tensor | None:
+        """(3 R R,) texels whose moments are not zero: AdamW moves them on even where nothing is seen any more."""
+        moments = [self.tensors[f"planes.{key}"] for key in _MOMENTS if f"planes.{key}" in self.tensors]
+        return torch.stack([(moment != 0).any(1).flatten() for moment in moments]).any(0) if moments else None
+
 
 class TextureOptimizer:
-    """Copies of the planes and the colour network, with AdamW on both.
+    """Copies of the active texels and the colour network, with AdamW on both.
+
+    A texel that no pixel touches has no gradient and no moments, so all that AdamW does to it is weight decay: after
+    n steps it is ``(1 - rate * decay)^n`` of what it was. That needs no work in each step.
 
     Args:
         planes: (3, C, R, R); copied.
         color_mlp: copied.
         config: learning rates and decays.
+        active: the texels that pixels touch, or that still move from earlier steps.
         strength: factor of the learning rates.
         state: to go on from.
     """
@@ -50,22 +60,25 @@ class TextureOptimizer:
         planes: Tensor,
         color_mlp: nn.Module,
         config: TextureConfig,
+        active: ActiveTexels,
         *,
         strength: float = 1.0,
         state: RefinementState | None = None,
     ) -> None:
-        self.planes = planes.detach().clone().requires_grad_()
+        self._start = planes.detach() if state is None else state.tensors["planes"].to(planes.device)
+        self.active = active
+        self.texels = active.gather(self._start).requires_grad_()
         self.color_mlp = copy.deepcopy(color_mlp).requires_grad_()
         self.config, self.strength = config, strength
-        self.step_count = 0
+        self.step_count = self._first_step = 0 if state is None else state.steps
         named = dict(self.color_mlp.named_parameters())
-        self._named: dict[str, Tensor] = {"planes": self.planes} | {f"color_mlp.{k}": p for k, p in named.items()}
+        self._named: dict[str, Tensor] = {f"color_mlp.{name}": parameter for name, parameter in named.items()}
         groups = [
-            {"params": [self.planes], "lr": config.planes_lr * strength, "weight_decay": config.planes_weight_decay},
+            {"params": [self.texels], "lr": config.planes_lr * strength, "weight_decay": config.planes_weight_decay},
             {"params": [p for p in named.values() if p.dim() > 1], "weight_decay": config.color_mlp_weight_decay},
             {"params": [p for p in named.values() if p.dim() <= 1], "weight_decay": 0.0},
         ]
-        self._adam = torch.optim.AdamW(groups, lr=0.0, betas=config.betas, eps=1e-8)
+        self._adam = torch.optim.AdamW(groups, lr=0.0, betas=config.betas, eps=1e-8, fused=True)
         if state is not None:
             self._restore(state)
 
@@ -80,26 +93,42 @@ class TextureOptimizer:
         self._adam.zero_grad(set_to_none=True)
         self.step_count += 1
 
+    @property
+    def planes(self) -> Tensor:
+        """(3, C, R, R) as they stand, a copy without gradient."""
+        decay = 1 - self.config.planes_lr * self.strength * self.config.planes_weight_decay
+        untouched = self._start * decay ** (self.step_count - self._first_step)
+        return self.active.scatter(self.texels.detach(), untouched)
+
     def snapshot(self) -> tuple[Tensor, nn.Module]:
         """Copies of the texture as it stands, without gradients."""
-        return self.planes.detach().clone(), copy.deepcopy(self.color_mlp).requires_grad_(False)
+        return self.planes, copy.deepcopy(self.color_mlp).requires_grad_(False)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything :class:`RefinementState` has to remember."""
-        result = {}
+        result = {"planes": self.planes}
+        zero = torch.zeros_like(self._start)
+        for key, moment in self._moments(self.texels).items():
+            result[f"planes.{key}"] = self.active.scatter(moment, zero)
         for name, parameter in self._named.items():
             result[name] = parameter.detach().clone()
-            moments = self._adam.state.get(parameter, {})
-            result.update({f"{name}.{key}": moments[key].clone() for key in _MOMENTS if key in moments})
+            result.update({f"{name}.{key}": moment.clone() for key, moment in self._moments(parameter).items()})
         return result
 
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        known = self._adam.state.get(parameter, {})
+        return {key: known[key] for key in _MOMENTS if key in known}
+
     def _restore(self, state: RefinementState) -> None:
-        self.step_count = state.steps
         with torch.no_grad():
             for name, parameter in self._named.items():
                 parameter.copy_(state.tensors[name])
-                if f"{name}.exp_avg" not in state.tensors:
-                    continue
-                moments = {key: state.tensors[f"{name}.{key}"].to(parameter.device).clone() for key in _MOMENTS}
-                # AdamW keeps its step count as a float32 tensor on the CPU
-                self._adam.state[parameter] = {"step": torch.tensor(float(state.steps)), **moments}
+        for name, parameter in {"planes": self.texels, **self._named}.items():
+            if f"{name}.exp_avg" not in state.tensors:
+                continue
+            moments = {key: state.tensors[f"{name}.{key}"].to(parameter.device) for key in _MOMENTS}
+            if name == "planes":
+                moments = {key: self.active.gather(value) for key, value in moments.items()}
+            # AdamW keeps its step count as a float32 tensor
+            steps = torch.tensor(float(state.steps), device=parameter.device)
+            self._adam.state[parameter] = {"step": steps, **{key: value.clone() for key, value in moments.items()}}

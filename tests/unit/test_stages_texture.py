@@ -13,8 +13,9 @@ from gtr_core.geometry.cameras import camera_set
 from gtr_core.geometry.marching_cubes import marching_cubes
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Cancelled
-from gtr_core.stages import texture
+from gtr_core.stages import texture, texture_gradient
 from gtr_core.stages.surface_samples import sample_surface
+from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture import refine_texture
 from gtr_core.stages.texture_config import FIT, PAPER, RELEASE, TEXTURE_CONFIGS
 from gtr_core.stages.texture_pixels import PixelSource, TexturedSurface
@@ -151,9 +152,12 @@ def test_going_on_later_equals_going_on(scene, preset):
     part, first, first_log = refine_texture(field, mesh, views, config, steps=5, seed=5)
     part, second, second_log = refine_texture(part, mesh, views, config, steps=5, state=first, seed=77)
     assert first_log.losses + second_log.losses == log.losses
-    assert torch.equal(part.planes, whole.planes)
+    touched = (state.tensors["planes.exp_avg_sq"] != 0).any(1, keepdim=True)
+    assert torch.equal(part.planes * touched, whole.planes * touched)
+    # what only fades does so in two strides instead of one, with one more rounding
+    assert torch.allclose(part.planes, whole.planes, rtol=1e-6, atol=0)
     assert second.tensors.keys() == state.tensors.keys()
-    assert all(torch.equal(second.tensors[name], state.tensors[name]) for name in state.tensors)
+    assert all(torch.equal(second.tensors[k], state.tensors[k]) for k in state.tensors if k != "planes")
     assert (second.steps, second.seed, second.best_step, second.best_error) == (
         state.steps, state.seed, state.best_step, state.best_error,
     )  # fmt: skip
@@ -215,12 +219,15 @@ def test_supersampled_pixels_are_means_with_white_where_nothing_is_hit(scene):
     assert loss == pytest.approx(float((picture.rgb - views.composite()).abs().mean()), rel=1e-3)
 
 
-def test_pixels_in_parts_equal_pixels_at_once(scene, monkeypatch):
+@pytest.mark.parametrize("preset", CONFIGS)
+def test_pixels_in_parts_equal_pixels_at_once(scene, monkeypatch, preset):
     mesh, views = scene
     results = []
-    for size in (1 << 14, 777):
-        monkeypatch.setattr(texture, "PIXELS_AT_ONCE", size)
-        results.append(refine_texture(make_field(), mesh, views, replace(RELEASE, supersample=1), steps=2)[2].losses)
+    for part, block in ((1 << 14, 1 << 18), (777, 2000)):
+        monkeypatch.setattr(texture_gradient, "PIXELS_AT_ONCE", part)
+        monkeypatch.setattr(texture_gradient, "_SITES_AT_ONCE", part)
+        monkeypatch.setattr(texture_gradient, "_BLOCK_SITES", block)
+        results.append(refine_texture(make_field(), mesh, views, CONFIGS[preset], steps=2)[2].losses)
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
@@ -283,7 +290,8 @@ def test_strength_scales_the_steps(scene):
 
 def test_state_survives_a_round_trip_through_plain_tensors():
     field = make_field()
-    optimizer = TextureOptimizer(field.planes, field.color_mlp, RELEASE)
+    active = ActiveTexels.read_at(torch.zeros(1, 3), field.planes.shape[-1])
+    optimizer = TextureOptimizer(field.planes, field.color_mlp, RELEASE, active)
     assert optimizer.tensors().keys() == {"planes"} | {f"color_mlp.{n}" for n, _ in field.color_mlp.named_parameters()}
     assert all(value.is_leaf and not value.requires_grad for value in optimizer.tensors().values())
 
