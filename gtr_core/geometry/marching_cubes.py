@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
 from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.geometry.active_cells import ActiveCells, active_cells
 from gtr_core.geometry.case_table import EDGE_CORNERS
 from gtr_core.geometry.marching_cubes_table import CASES
 
@@ -30,89 +33,113 @@ def marching_cubes(sdf: Tensor, *, level: float = 0.0) -> tuple[Tensor, Tensor]:
     resolution = sdf.shape[0]
     if sdf.shape != (resolution,) * 3 or resolution < 2:
         raise ValueError(f"sdf is {tuple(sdf.shape)}, expected a cube of at least 2 nodes a side")
-    cells, cases = _active_cells(sdf.detach() < level)
+    return triangulate(active_cells(sdf, level), level=level)
+
+
+def triangulate(cells: ActiveCells, *, level: float = 0.0) -> tuple[Tensor, Tensor]:
+    """The surface inside the active cells of a grid; see :func:`marching_cubes`.
+
+    Args:
+        cells: all of them.
+        level: the iso value.
+
+    Returns:
+        vertices (N, 3), ordered by the cell that their edge belongs to, then by its axis, differentiable in
+        ``cells.values``; faces (M, 3) int64.
+
+    Raises:
+        GtrError: ``empty_reconstruction`` when there is no cell.
+    """
     if len(cells) == 0:
         raise GtrError(
             ErrorCode.EMPTY_RECONSTRUCTION,
             "No surface came out of these images.",
             "Check the masks and the cameras, or choose another camera set.",
         )
-    faces, owner, axis = _faces_and_edges(cells, cases, resolution + 2)
-    return _edge_vertices(sdf, level, owner, axis), faces
+    case = cells.case.int()
+    crossed = _tables(case.device).own_crossed.index_select(0, case)
+    return _edge_vertices(cells, crossed, level), _faces(cells, case, crossed)
 
 
-def _active_cells(inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Cells of the padded grid that the surface passes: index of their first node (K,) and their case (K,)."""
-    nodes = len(inside) + 2
-    corner = torch.zeros((nodes,) * 3, dtype=torch.uint8, device=inside.device)
-    corner[1:-1, 1:-1, 1:-1] = inside
-    along_x = corner[:-1] + 2 * corner[1:]
-    along_xy = along_x[:, :-1] + 4 * along_x[:, 1:]
-    case = along_xy[:, :, :-1] + 16 * along_xy[:, :, 1:]
-    # nonzero on flags of the whole grid is the slow part; `case + 1` maps 0 and 255 to 1 and 0
-    cell = ((case + 1) > 1).flatten().nonzero().squeeze(1)
-    cases = case.flatten()[cell].long()
-    side = nodes - 1
-    plane, z = cell // side, cell % side
-    x, y = plane // side, plane % side
-    return (x * nodes + y) * nodes + z, cases
-
-
-def _faces_and_edges(cells: Tensor, cases: Tensor, nodes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Faces (M, 3) and, per vertex, the node that its edge starts from (N,) and the edge's axis (N,).
+def _faces(cells: ActiveCells, case: Tensor, crossed: Tensor) -> Tensor:
+    """(M, 3) faces of the cells.
 
     Every crossed edge starts at the first node of an active cell, so numbering the crossed edges of the cells' first
     nodes numbers all vertices without a search for duplicates.
     """
-    device = cells.device
-    triangles, count, own = _tables(device)
-    crossed = own[cases]
-    number = crossed.flatten().long().cumsum(0) - 1
-    # only the entries of active cells are ever written or read
-    slot = torch.empty(nodes**3, dtype=torch.int32, device=device)
-    slot[cells] = torch.arange(len(cells), dtype=torch.int32, device=device)
+    tables = _tables(case.device)
+    number = crossed.flatten().cumsum(0, dtype=torch.int32) - 1
+    count = tables.count.index_select(0, case)
+    ends = count.cumsum(0, dtype=torch.int32)
+    cell = torch.repeat_interleave(count)
+    slot = torch.arange(len(cell), dtype=torch.int32, device=case.device) - (ends - count).index_select(0, cell)
+    row = case.index_select(0, cell) * tables.longest + slot
+    # where in the 7 first-node candidates around the cell the edge starts, and along which axis it runs
+    owner = _neighbor_ranks(cells).view(-1)[tables.corner.index_select(0, row) + 7 * cell[:, None]]
+    return number[owner * 3 + tables.axis.index_select(0, row)].long()
 
-    cell = torch.repeat_interleave(torch.arange(len(cells), device=device), count[cases])
-    first = (count[cases].cumsum(0) - count[cases])[cell]
-    edge = triangles[cases[cell], torch.arange(len(cell), device=device) - first]
-    stride = (nodes * nodes, nodes, 1)
-    start = torch.tensor([sum(stride[k] for k in range(3) if a >> k & 1) for a, _ in EDGE_CORNERS], device=device)
-    owner = cells[cell][:, None] + start[edge]
-    faces = number[slot[owner].long() * 3 + edge // 4]
 
+def _neighbor_ranks(cells: ActiveCells) -> Tensor:
+    """(K, 7) where the cells that start at the corners 0 to 6 of a cell stand in the list, if they stand there.
+
+    The cell after a cell along z is the next in the list; other neighbours are looked up.
+    """
+    nodes, key = cells.resolution + 2, cells.key
+    rank = torch.arange(len(key), device=key.device)
+    last = len(key) - 1
+    columns: list[Tensor] = [rank] * 7
+    columns[4] = rank + 1
+    for corner, step in ((1, nodes * nodes), (2, nodes), (3, nodes * nodes + nodes)):
+        sought = key + step
+        found = torch.searchsorted(key, sought)
+        columns[corner] = found
+        if corner < 3:
+            columns[corner + 4] = found + (key[found.clamp(max=last)] == sought)
+    return torch.stack(columns, dim=1)
+
+
+class _Tables:
+    """The case table as tensors.
+
+    Args:
+        device: where they lie.
+
+    Attributes:
+        longest: most triangles of a case.
+        count: (256,) triangles of each case.
+        corner, axis: (256 * longest, 3) corner that each edge of each triangle starts from, and its axis.
+        own_crossed: (256, 3) whether the three edges of corner 0 are crossed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.longest = max(len(text) for text in CASES) // 3
+        edges = torch.zeros(256, 3 * self.longest, dtype=torch.long)
+        for index, text in enumerate(CASES):
+            edges[index, : len(text)] = torch.tensor([int(digit, 16) for digit in text], dtype=torch.long)
+        start = torch.tensor([first for first, _ in EDGE_CORNERS])
+        case = torch.arange(256)
+        self.count = torch.tensor([len(text) // 3 for text in CASES], dtype=torch.int32, device=device)
+        self.corner = start[edges].view(-1, 3).to(device)
+        self.axis = (edges // 4).view(-1, 3).to(device)
+        self.own_crossed = torch.stack([(case & 1) != (case >> (1 << axis) & 1) for axis in range(3)], 1).to(device)
+
+
+@cache
+def _tables(device: torch.device) -> _Tables:
+    return _Tables(device)
+
+
+def _edge_vertices(cells: ActiveCells, crossed: Tensor, level: float) -> Tensor:
+    """(N, 3) world positions of the crossings of the edges that start at the cells' first nodes."""
+    nodes = cells.resolution + 2
     at = crossed.flatten().nonzero().squeeze(1)
-    return faces, cells[at // 3], at % 3
-
-
-def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges (256, 5, 3), triangle counts (256,), and whether the three edges of corner 0 are crossed (256, 3)."""
-    triangles = torch.zeros(256, 5, 3, dtype=torch.long)
-    count = torch.tensor([len(text) // 3 for text in CASES])
-    for index, text in enumerate(CASES):
-        triangles[index].view(-1)[: len(text)] = torch.tensor([int(digit, 16) for digit in text], dtype=torch.long)
-    case = torch.arange(256)
-    own = torch.stack([(case & 1) != (case >> (1 << axis) & 1) for axis in range(3)], dim=1)
-    return triangles.to(device), count.to(device), own.to(device)
-
-
-def _edge_vertices(sdf: Tensor, level: float, owner: Tensor, axis: Tensor) -> Tensor:
-    """(N, 3) world positions of the crossings of the edges that start at ``owner`` along ``axis``."""
-    resolution = sdf.shape[0]
-    nodes = resolution + 2
-    plane, z = owner // nodes, owner % nodes
-    start = torch.stack([plane // nodes, plane % nodes, z], dim=1)
-    step = torch.nn.functional.one_hot(axis, 3)
-    a, b = _padded_value(sdf, level, start), _padded_value(sdf, level, start + step)
+    owner, axis = at // 3, at % 3
+    key = cells.key.index_select(0, owner)
+    row = key // nodes
+    start = torch.stack([row // nodes, row % nodes, key % nodes], dim=1)
+    values = cells.values.reshape(-1)
+    a, b = values.index_select(0, owner * 4), values.index_select(0, at + owner + 1)
     fraction = (level - a) / (b - a)
-    position = start.to(sdf.dtype) + fraction[:, None] * step.to(sdf.dtype) - 1
-    return position * (2 / (resolution - 1)) - 1
-
-
-def _padded_value(sdf: Tensor, level: float, node: Tensor) -> Tensor:
-    """(N,) values at nodes (N, 3) of the padded grid; ``level + 1`` in the layer around it."""
-    resolution = sdf.shape[0]
-    node = node - 1
-    within = ((node >= 0) & (node < resolution)).all(1)
-    x, y, z = node.clamp(0, resolution - 1).unbind(1)
-    values = sdf.reshape(-1).index_select(0, (x * resolution + y) * resolution + z)
-    return torch.where(within, values, torch.full_like(values, level + 1))
+    position = (start - 1).to(values.dtype)
+    position = position.scatter_add(1, axis[:, None], fraction[:, None])
+    return position * (2 / (cells.resolution - 1)) - 1
