@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from gtr_core.cli import reconstruct
+from gtr_core.cli import convert, download, models, reconstruct
 from gtr_core.errors import GtrError
 from gtr_core.progress import Cancelled
 
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _interruptible() as interrupt:
         try:
             options.run(options, interrupt.check)
-        except Cancelled:
-            print("Cancelled. Nothing was written.", file=sys.stderr)
+        except Cancelled as stop:
+            print(str(stop) or "Cancelled. Nothing was written.", file=sys.stderr)
             return CANCELLED
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 something to put right (said in one sentence), 130 stopped with Ctrl-C.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    reconstruct.add_command(commands)
+    for command in (reconstruct, models, download, convert):
+        command.add_command(commands)
     return parser
 
 

@@ -10,6 +10,9 @@ from typing import TextIO
 
 WORDS = {
     "read": "Reading views",
+    "download": "Downloading (MB)",
+    "verify": "Checking (MB)",
+    "convert": "Converting",
     "load": "Loading model",
     "encode": "Encoding views",
     "hull": "Carving hull",
