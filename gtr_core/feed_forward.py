@@ -46,7 +46,7 @@ def reconstruct_feed_forward(
     Raises:
         GtrError: ``empty_reconstruction`` when nothing is as dense as a surface.
     """
-    progress("encode", 0, 1)
+    progress("encode", 0, model.config.num_blocks)
     with torch.no_grad():
         pictures = conditioning(views, model.config.image_size)
         planes = model.planes_from(pictures[None], progress=progress)[0].float()
@@ -56,7 +56,6 @@ def reconstruct_feed_forward(
             "The network gave numbers that are not finite: its weights are damaged, or the device computes wrongly.",
             "Convert or download the weights again, or choose the device cpu.",
         )
-    progress("encode", 1, 1)
     field = model.field(planes)
     try:
         mesh = extract_mesh(field, grid_resolution, colors=False, progress=progress)

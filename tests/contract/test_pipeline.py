@@ -40,9 +40,9 @@ def views() -> Views:
     return render_views(mesh, camera_set("sphere14", height=64, width=64), supersample=2)
 
 
-@pytest.fixture(scope="module", params=["fit"])
-def pipeline(request: pytest.FixtureRequest) -> Pipeline:
-    return Pipeline.load(request.param, device="cpu")
+@pytest.fixture(scope="module", params=["fit", "gtr-tiny"])
+def pipeline(request: pytest.FixtureRequest, tiny_weights: Path) -> Pipeline:
+    return Pipeline.load(request.param, device="cpu", weights=None if request.param == "fit" else tiny_weights)
 
 
 @pytest.fixture(scope="module")
