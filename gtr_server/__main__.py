@@ -17,6 +17,8 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from gtr_core import __version__
+from gtr_core.model.library import list_models
+from gtr_core.progress import Cancelled
 from gtr_server import state_file
 from gtr_server.app import create_app
 from gtr_server.cleanup import clean
@@ -124,6 +126,8 @@ def _acquired(lock: FileLock) -> bool:
 
 def _serve(settings: Settings) -> int:
     log_to(settings.log)
+    # The core looks for model files there, in this process and in its worker.
+    os.environ["GTR_HOME"] = str(settings.home)
     try:
         listener = bind(settings.port)
     except OSError:
@@ -167,6 +171,20 @@ def _keep_house(services: Services) -> None:
         if time.monotonic() - cleaned >= CLEAN_SECONDS:
             cleaned = time.monotonic()
             clean(services.store, services.settings, services.blobs)
+            _know_checksums(services.lifetime.stopping)
+
+
+def _know_checksums(stopping: threading.Event) -> None:
+    """Read new model files once, so that GET /models can tell their checksums; they are kept beside the files."""
+
+    def leave(_stage: str, _done: int, _total: int) -> None:
+        if stopping.is_set():
+            raise Cancelled
+
+    try:
+        list_models(progress=leave)
+    except (Cancelled, OSError) as reason:
+        log.info("Checksums of the models are not complete: %s", reason or "stopping")
 
 
 def _handle_signals(stopping: threading.Event) -> None:

@@ -46,4 +46,6 @@ def clean(store: Store, settings: Settings, blobs: BlobStore, quota: int = DATA_
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of a folder; a file that several jobs share counts in parts."""
+    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(status.st_size // max(status.st_nlink, 1) for status in found)

@@ -105,7 +105,9 @@ class ReconstructOptions(Strict):
 class ReconstructRequest(Strict):
     """POST /jobs."""
 
-    model: Annotated[str, Field(min_length=1, max_length=64)] = "fit"
+    model: Annotated[
+        str, Field(min_length=1, max_length=100, description="a preset, or a file of the models folder without suffix")
+    ] = "fit"
     images: Annotated[list[Image], Field(max_length=MAX_IMAGES)]
     options: ReconstructOptions = ReconstructOptions()
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from flask import Flask, Response, jsonify, request
 
 from gtr_core import __version__
+from gtr_core.model.library import models_folder
 from gtr_core.presets import PRESETS
 from gtr_server import limits, models
 from gtr_server.openapi import document
@@ -64,6 +65,7 @@ def add_to(app: Flask, services: Services, api: str) -> None:
             jobs=services.store.active(),
             clients=services.leases.count(),
             models=models.listing(),
+            models_folder=str(models_folder()),
         )
 
     def list_models() -> Answer:

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gtr_core.devices import resolve_device
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.io.arrays import read_npy
 from gtr_core.io.normalize import Similarity, normalize_views
 from gtr_core.io.reconstruction_files import load_reconstruction, save_reconstruction
+from gtr_core.model.library import find_weights
 from gtr_core.pipeline import Pipeline, Reconstruction
+from gtr_core.presets import get_preset
 from gtr_server import results
 from gtr_server.blobs import blob_path
 from gtr_server.inputs import as_background, read_images, read_views
@@ -29,12 +32,15 @@ log = logging.getLogger(__name__)
 STATE = "state"
 """Folder, inside a job's, from which a child job continues."""
 
+WITHOUT_WEIGHTS = ("fit",)
+"""Models that need no file."""
+
 Result = tuple[list[dict[str, Any]], list[str], dict[str, Any]]
 """Artifacts, notes and stats."""
 
 
 class Tasks:
-    """The models in memory, the last reconstruction, and the tasks by name.
+    """The model in memory, the last reconstruction, and the tasks by name.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda:n``.
@@ -42,7 +48,7 @@ class Tasks:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._pipelines: dict[str, Pipeline] = {}
+        self._loaded: tuple[tuple[str, int, int], Pipeline] | None = None
         self._last: tuple[str, Reconstruction] | None = None
         self._tasks: dict[str, Callable[[Run, Reporter], tuple[list[str], dict[str, Any]]]] = {
             "reconstruct": self._reconstruct,
@@ -62,7 +68,7 @@ class Tasks:
         reporter("load", 0, 1)
         self._try_device()
         notes, stats = self._tasks[run.task](run, reporter)
-        stats["seconds"] = reporter.close()
+        stats |= {"seconds": reporter.close(), "device": self.device_info()["name"]}
         summary = {"job": run.job, "task": run.task, "model": run.model, "attempt": run.attempt}
         results.write_json(
             folder / "log.json", {**summary, "device": self.device_info(), "notes": notes, "stats": stats}
@@ -76,9 +82,8 @@ class Tasks:
         torch.optim.Adam([parameter]).step()
 
     def unload(self) -> None:
-        """Forget models and results."""
-        self._pipelines.clear()
-        self._last = None
+        """Forget model and result."""
+        self._loaded = self._last = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -95,14 +100,27 @@ class Tasks:
         if self.device != "cpu" and torch.cuda.is_available():
             torch.ones(1, device="cuda" if self.device == "auto" else self.device).sum().item()
 
-    def _pipeline(self, model: str) -> Pipeline:
-        if model not in self._pipelines:
-            self._pipelines[model] = Pipeline.load(model, device=self.device)
-        return self._pipelines[model]
+    def _load(self, model: str) -> Pipeline:
+        """The pipeline of a model; it stays in memory until another one, or a new file of its weights, is wanted."""
+        if model not in WITHOUT_WEIGHTS:
+            weights = find_weights(model)
+            status = weights.stat()
+            wanted = (model, status.st_size, status.st_mtime_ns)
+        else:
+            weights, wanted = None, (model, 0, 0)
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = None  # first, so that two networks never share the memory
+            preset = model if weights is None else None  # a file names its preset itself
+            self._loaded = wanted, Pipeline.load(preset, device=self.device, weights=weights)
+        return self._loaded[1]
+
+    def _without_network(self, reconstruction: Reconstruction) -> Pipeline:
+        """For what needs the planes and decoders of a reconstruction only."""
+        return Pipeline(get_preset(reconstruction.preset), resolve_device(self.device))
 
     def _reconstruct(self, run: Run, report: Reporter) -> tuple[list[str], dict[str, Any]]:
         views, moved = normalize_views(read_views(run.request, Path(run.blobs), report))
-        pipeline = self._pipeline(run.model)
+        pipeline = self._load(run.model)
         options = run.request["options"]
         reconstruction = pipeline.reconstruct(
             views,
@@ -124,7 +142,7 @@ class Tasks:
         def on_colors(step: int, colors: Tensor) -> None:
             report.preview("colors", step, lambda path: results.write_colors_npz(colors, path))
 
-        refined = self._pipeline(run.model).refine_texture(
+        refined = self._without_network(parent).refine_texture(
             parent,
             steps=request["steps"],
             strength=request["strength"],
@@ -143,7 +161,7 @@ class Tasks:
         points = read_npy(blob_path(Path(run.blobs), run.request["points_blob"]).read_bytes(), np.float32, (None, 3))
         if not len(points) or not np.isfinite(points).all():
             raise GtrError(ErrorCode.BAD_INPUT, "There are no points, or some are not finite.")
-        colors = self._pipeline(run.model).recolour(
+        colors = self._without_network(parent).recolour(
             parent, torch.from_numpy(points), texels=run.request["texels"], progress=report
         )
         report("save", 0, 1)
@@ -162,14 +180,15 @@ class Tasks:
             return self._last[1]
         if run.parent is None:
             raise ValueError(f"a {run.task} job needs a parent")
-        return load_reconstruction(Path(run.parent) / STATE, device=str(self._pipeline(run.model).device))
+        return load_reconstruction(Path(run.parent) / STATE, device=str(resolve_device(self.device)))
 
     def _save(self, run: Run, reconstruction: Reconstruction, report: Reporter) -> None:
         folder = Path(run.folder)
         report("save", 0, 1)
         with ThreadPoolExecutor(1) as pool:
             # Mostly hashing and writing: it goes on beside the formatting of the meshes.
-            state = pool.submit(save_reconstruction, reconstruction, folder / STATE)
+            origin = None if run.parent is None else Path(run.parent) / STATE
+            state = pool.submit(save_reconstruction, reconstruction, folder / STATE, origin=origin)
             results.write_colored_mesh(reconstruction.mesh, folder)
             state.result()
         report("save", 1, 1)

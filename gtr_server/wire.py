@@ -17,7 +17,7 @@ class Run:
         job: its id.
         attempt: from 1.
         task: what to do.
-        model: the preset.
+        model: a preset, or the name of a file in the models folder.
         request: the checked request body.
         blobs: folder of the blob store.
         folder: empty folder for the results of this attempt.
