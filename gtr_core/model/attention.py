@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TILE = 128
-"""Queries attended at a time on a CPU: their scores against 7168 keys are 1.8 MB, which stays near the core."""
+TILE = 256
+"""Queries attended at a time on a CPU: their scores against 7168 keys are 3.7 MB, which stays in the cache."""
 
 
 class SelfAttention(nn.Module):
@@ -71,9 +71,11 @@ def tiled_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The same for CPUs with fast bfloat16, where torch's own kernel computes as slowly as in float32; no gradients."""
     scaled = (q * q.shape[-1] ** -0.5).contiguous()
     result = torch.empty_like(scaled)
+    scores = torch.empty(TILE, k.shape[2], dtype=q.dtype)  # one for all: fresh memory costs as much as the work in it
     for b in range(q.shape[0]):
         for h in range(q.shape[1]):
             keys, values = k[b, h].contiguous().T, v[b, h].contiguous()
             for asking, out in zip(torch.split(scaled[b, h], TILE), torch.split(result[b, h], TILE), strict=True):
-                torch.mm(torch.softmax(asking @ keys, dim=-1), values, out=out)
+                tile = torch.mm(asking, keys, out=scores[: len(asking)])
+                torch.mm(torch.softmax(tile, dim=-1, out=tile), values, out=out)
     return result

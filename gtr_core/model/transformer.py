@@ -13,7 +13,7 @@ from gtr_core.progress import Progress, no_progress
 
 EPS = 1e-5
 """Of every LayerNorm."""
-ROWS = 2048
+ROWS = 1024
 """Tokens that pass a feed-forward layer at a time when no gradient is wanted; bounds the memory for its values."""
 
 
