@@ -20,7 +20,8 @@ def texture_loss(
     surface: TexturedSurface, planes: Tensor, color_mlp: nn.Module, batch: PixelBatch, config: TextureConfig
 ) -> Tensor:
     """The loss of planes (3, C, R, R) and network on the pixels of a batch; differentiable in both."""
-    difference = surface.pixel_colors(planes, color_mlp, batch.chosen) - surface.samples.target[batch.chosen]
+    colors = surface.pixel_colors(planes, color_mlp, surface.sites(batch.chosen))
+    difference = colors - surface.samples.target[batch.chosen]
     total = difference.abs().sum() if config.loss == "l1" else difference.square().sum()
     return total * batch.scale + batch.constant
 

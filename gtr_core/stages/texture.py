@@ -117,19 +117,20 @@ class _Keeper:
         if len(held) > _CHECK_PIXELS:
             order = torch.randperm(len(held), generator=torch.Generator().manual_seed(seed))
             held = held[order[:_CHECK_PIXELS].to(held.device)]
-        self._held = held
+        self._target = surface.samples.target[held]
+        self._sites = surface.sites(held)
         self.best_step = 0 if state is None else state.best_step
         self.best_error = math.inf
         self.best: tuple[Tensor, nn.Module] | None = None
         self.history: list[tuple[int, float]] = []
-        if len(held):
+        if len(self._target):
             self.best = (field.planes.detach().clone(), field.color_mlp)
             self.best_error = self._error(field.planes, field.color_mlp)
             self.history.append((0 if state is None else state.steps, self.best_error))
 
     def look(self, optimizer: TextureOptimizer, *, force: bool) -> None:
         """Compare the present texture with the best one, if it is time or ``force`` says so."""
-        if not len(self._held):
+        if not len(self._target):
             self.best_step = optimizer.step_count
             return
         if not force and optimizer.step_count % self._config.check_every:
@@ -142,8 +143,8 @@ class _Keeper:
     def _error(self, planes: Tensor, color_mlp: nn.Module) -> float:
         """Mean squared error of the held-out pixels."""
         with torch.no_grad():
-            colors = self._surface.pixel_colors(planes, color_mlp, self._held).clamp(0, 1)
-            return float((colors - self._surface.samples.target[self._held]).square().mean())
+            colors = self._surface.pixel_colors(planes, color_mlp, self._sites).clamp(0, 1)
+            return float((colors - self._target).square().mean())
 
 
 class _Preview:

@@ -72,11 +72,12 @@ class TextureGradient:
         """The loss's gradient (N, W) with respect to what the block's N rows read; adds the loss to ``total``."""
         if self._buffer is None or len(self._buffer) < len(block.rows):
             self._buffer = table.new_empty(len(block.rows), table.shape[1])
-        start = 0
+        start, rows_at_once = 0, _SITES_AT_ONCE * self._network.rows_per_point
         for sites, target in block.parts:
             part = slice(start, start + len(sites.points) * self._network.rows_per_point)
             read = block.rows.times(table, part).requires_grad_()
-            difference = sites.mix(self._surface.shade(self._network.raw(read), sites.base)) - target
+            colors = torch.cat([self._network.raw(rows) for rows in torch.split(read, rows_at_once)])
+            difference = sites.mix(self._surface.shade(colors, sites.base)) - target
             loss = (difference.abs().sum() if self._absolute else difference.square().sum()) * scale
             torch.autograd.backward(loss)
             assert read.grad is not None

@@ -88,7 +88,9 @@ class TexturedSurface:
             with torch.no_grad():
                 return PixelSites(points, self._field.base_color(points), hit, self._background)
         corners, weights = self.samples.corners(chosen)
-        used, place = torch.unique(corners, return_inverse=True)
+        asked = torch.zeros(len(self.samples.mesh.vertices), dtype=torch.bool, device=corners.device)
+        asked[corners.flatten()] = True
+        used, place = asked.nonzero().squeeze(1), (asked.cumsum(0) - 1)[corners]
         base = self._base_of_vertices()
         return PixelSites(
             self.samples.mesh.vertices[used],
@@ -107,12 +109,11 @@ class TexturedSurface:
         used[self.samples.mesh.faces[self.samples.face[self.samples.face >= 0]]] = True
         return self.samples.mesh.vertices[used]
 
-    def pixel_colors(self, planes: Tensor, color_mlp: nn.Module, chosen: Tensor) -> Tensor:
-        """(P, 3) colours of the chosen pixels: means over their samples, background where one meets nothing.
+    def pixel_colors(self, planes: Tensor, color_mlp: nn.Module, sites: PixelSites) -> Tensor:
+        """(P, 3) colours of the pixels that ask at these sites: means over their samples, background where one misses.
 
         Not clamped; differentiable in ``planes`` and in the network.
         """
-        sites = self.sites(chosen)
         return sites.mix(self.shade(color_mlp(sample_planes(planes, sites.points)), sites.base))
 
     def vertex_colors(self, planes: Tensor, color_mlp: nn.Module) -> Tensor:

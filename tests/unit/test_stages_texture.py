@@ -213,7 +213,7 @@ def test_supersampled_pixels_are_means_with_white_where_nothing_is_hit(scene):
     with torch.no_grad():
         picture = render_mesh(mesh, views.cameras, field=field, supersample=3)
     surface = TexturedSurface(field, samples, config)
-    colors = surface.pixel_colors(field.planes, field.color_mlp, torch.arange(len(samples)))
+    colors = surface.pixel_colors(field.planes, field.color_mlp, surface.sites(torch.arange(len(samples))))
     assert torch.allclose(colors, picture.rgb[picture.mask > 0], atol=2e-3)
     loss = refine_texture(field, mesh, views, config, steps=1)[2].losses[0]
     assert loss == pytest.approx(float((picture.rgb - views.composite()).abs().mean()), rel=1e-3)
@@ -305,7 +305,8 @@ def test_colours_at_vertices_are_those_of_the_mesh_with_vertex_colours(scene, ki
     with torch.no_grad():
         shown = mesh.with_colors(field.color(mesh.vertices).clamp(0, 1))
         picture = render_mesh(shown, views.cameras, supersample=config.supersample)
-        colors = surface.pixel_colors(field.planes, field.color_mlp, torch.arange(len(surface.samples)))
+        sites = surface.sites(torch.arange(len(surface.samples)))
+        colors = surface.pixel_colors(field.planes, field.color_mlp, sites)
     assert torch.allclose(colors.clamp(0, 1), picture.rgb[picture.mask > 0], atol=5e-3)
     assert torch.allclose(surface.vertex_colors(field.planes, field.color_mlp), shown.colors, atol=1e-6)
 
