@@ -116,10 +116,9 @@ def _run_child(order: Order, progress: Progress) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
+        bufsize=0,
         env=environment,
+        start_new_session=True,  # so that Ctrl-C reaches this process alone, and it decides
     )
     lines: queue.Queue[str] = queue.Queue()
     complaints: list[str] = []
@@ -141,11 +140,10 @@ def _run_child(order: Order, progress: Progress) -> None:
                 ear.join()
 
 
-def _give(child: subprocess.Popen[str], order: Order) -> None:
+def _give(child: subprocess.Popen[bytes], order: Order) -> None:
     if child.stdin is not None:
         with suppress(BrokenPipeError):  # it died at once; what it said last tells why
-            child.stdin.write(order.to_json() + "\n")
-            child.stdin.flush()
+            child.stdin.write((order.to_json() + "\n").encode())
 
 
 def _follow(lines: queue.Queue[str], progress: Progress) -> bool:
@@ -166,6 +164,7 @@ def _follow(lines: queue.Queue[str], progress: Progress) -> bool:
         stage, done, total = message["progress"]
         step = stage, done, total
         progress(*step)
+    progress(*step)  # whoever asked to stop wins over whatever ended the child
     return False
 
 
@@ -178,16 +177,16 @@ def _next(lines: queue.Queue[str], step: tuple[str, int, int], progress: Progres
             progress(*step)
 
 
-def _read_lines(stream: IO[str], lines: queue.Queue[str]) -> None:
-    for line in stream:
-        lines.put(line)
+def _read_lines(stream: IO[bytes] | None, lines: queue.Queue[str]) -> None:
+    for line in stream or ():
+        lines.put(line.decode(errors="replace"))
     lines.put("")
 
 
-def _keep_last(stream: IO[str], complaints: list[str]) -> None:
-    for line in stream:
+def _keep_last(stream: IO[bytes] | None, complaints: list[str]) -> None:
+    for line in stream or ():
         if line.strip():
-            complaints[:] = [line.strip()]
+            complaints[:] = [line.decode(errors="replace").strip()]
 
 
 def _died(exit_code: int, complaints: list[str]) -> GtrError:

@@ -76,7 +76,7 @@ class Answers:
 
 def main() -> int:
     """Do one order; the exit code is 0 when it was answered, with success or with an error in words."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where Ctrl-C reaches this process too, the parent decides
     answers = Answers()
     order = Order(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_leave_with_parent, args=(Path(order.out).parent,), daemon=True).start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -88,7 +89,8 @@ def read_state_dicts(path: Path, container: Container, *, trust_pickle: bool) ->
         GtrError: ``bad_input``: it holds types other than tensors (they are named), cannot be read, or is foreign.
     """
     try:
-        content = torch.load(path, map_location="cpu", mmap=container == "zip", weights_only=not trust_pickle)
+        with warnings.catch_warnings(action="ignore"):  # what matters comes as an error
+            content = torch.load(path, map_location="cpu", mmap=container == "zip", weights_only=not trust_pickle)
     except pickle.UnpicklingError as error:
         raise _refusal(path, container, str(error)) from error
     except ModuleNotFoundError as error:
@@ -98,7 +100,7 @@ def read_state_dicts(path: Path, container: Container, *, trust_pickle: bool) ->
             "Install it, or give a checkpoint of weights alone.",
         ) from error
     except (RuntimeError, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError, OSError) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, f"{type(error).__name__}: {error}" if trust_pickle else "") from error
     return _parts(path, content)
 
 
@@ -175,18 +177,21 @@ def _refusal(path: Path, container: Container, report: str) -> GtrError:
 
 
 def _refused_types(path: Path, container: Container, report: str) -> list[str]:
-    found = [name.rstrip(".,;:'") for name in _GLOBAL.findall(report)]
+    found = [_with_module(name.rstrip(".,;:'")) for name in _GLOBAL.findall(report)]
     if found and container == "zip":
         with suppress(RuntimeError, ValueError, KeyError, pickle.UnpicklingError):  # then only the first one is known
             found = [*found, *torch.serialization.get_unsafe_globals_in_checkpoint(str(path))]
     return list(dict.fromkeys(found))
 
 
+def _with_module(name: str) -> str:
+    """PyTorch leaves the module of Python's own functions away, or gives it the name of Python 2."""
+    return f"builtins.{name.removeprefix('__builtin__.')}" if name.rpartition(".")[0] in ("", "__builtin__") else name
+
+
 def _is_hostile(name: str) -> bool:
     module, _, function = name.rpartition(".")
-    return module.split(".")[0] in _PROGRAM_MODULES or (
-        module in ("builtins", "__builtin__") and function in _PROGRAM_FUNCTIONS
-    )
+    return module.split(".")[0] in _PROGRAM_MODULES or (module == "builtins" and function in _PROGRAM_FUNCTIONS)
 
 
 def _parts(path: Path, content: object) -> dict[str, StateDict]:
@@ -225,8 +230,9 @@ def _listed(entries: Mapping[str, object]) -> str:
     return (", ".join(names) + (" ..." if len(entries) > _NAMED else "")) or "nothing"
 
 
-def _unreadable(path: Path) -> GtrError:
-    return GtrError(ErrorCode.BAD_INPUT, f"{path.name} cannot be read: it is cut off or damaged.", _AGAIN)
+def _unreadable(path: Path, reason: str = "") -> GtrError:
+    reason = " ".join(reason.split())[:300] or "it is cut off or damaged"
+    return GtrError(ErrorCode.BAD_INPUT, f"{path.name} cannot be read: {reason}.", _AGAIN)
 
 
 def _foreign_content(path: Path, what: str) -> GtrError:

@@ -87,13 +87,17 @@ def convert_tensors(
     with torch.device("meta"):
         targets = GTR(config).state_dict()
     weights: StateDict = {}
+    taken: set[int] = set()
     for index, entry in enumerate(entries):
         progress("convert", index, len(entries))
         tensor = parts[entry.part][entry.key]
         _check_numbers(entry, tensor)
         if entry.target:
             dtype = torch.bfloat16 if half and is_heavy(entry.target) else torch.float32
-            weights[entry.target] = tensor.to(dtype).reshape(targets[entry.target].shape)
+            weight = tensor.to(dtype).reshape(targets[entry.target].shape)
+            place = weight.untyped_storage().data_ptr()
+            weights[entry.target] = weight.clone() if place in taken else weight  # the file format shares nothing
+            taken.add(place)
     progress("convert", len(entries), len(entries))
     return config, weights
 
