@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gtr_core.fields.field import Field
 from gtr_core.fields.output import RenderOutput
+from gtr_core.fields.triplane_field import TriplaneField
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.rays import pixel_rays
 from gtr_core.geometry.volume import compositing_weights, intersect_box, sample_depths
@@ -33,7 +34,7 @@ def render_volume(
         num_samples: per ray.
         background: grey value behind the object.
         generator: with one the samples are jittered and the colours are left as they come, as training wants it;
-            without, the result is deterministic, free of NaN and clamped to [0, 1].
+            without, the result is deterministic, free of NaN and clamped to [0, 1]. It may live on another device.
         rays_at_once: bounds the memory.
 
     Returns:
@@ -74,7 +75,7 @@ def _render_rays(
     distance, widths = sample_depths(near, far, num_samples, generator)
     points = (origins[:, None] + distance[..., None] * directions[:, None]).view(-1, 3)
     density = field.density(points).view_as(distance) * hit[:, None]
-    color = field.color(points).view(*distance.shape, 3)
+    color = _radiance(field, points).view(*distance.shape, 3)
     weights = compositing_weights(density, widths)
     opacity = weights.sum(1)
     seen = opacity.detach() > 1e-6
@@ -82,6 +83,11 @@ def _render_rays(
     depth = along * (directions * forward).sum(1)
     normal = density_normals(field, origins + along.detach()[:, None] * directions) * seen[:, None]
     return (weights[..., None] * color).sum(1), opacity, depth, normal
+
+
+def _radiance(field: Field, points: Tensor) -> Tensor:
+    """Colours (N, 3) to add up; those of a trained decoder are not clamped, so that training can still move them."""
+    return field.radiance(points) if isinstance(field, TriplaneField) else field.color(points)
 
 
 def density_normals(field: Field, points: Tensor) -> Tensor:

@@ -45,9 +45,11 @@ class TriplaneField:
 
     def color(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, 3) sRGB in [0, 1]."""
-        return _in_chunks(
-            lambda part: self.shade(self.color_mlp(sample_planes(self.planes, part)), None).clamp(0, 1), points
-        )
+        return self.radiance(points).clamp(0, 1)
+
+    def radiance(self, points: Tensor) -> Tensor:
+        """(N, 3) world points -> (N, 3) sRGB as the decoder gives it, from -0.001 to 1.001: what rays add up."""
+        return _in_chunks(lambda part: self.shade(self.color_mlp(sample_planes(self.planes, part)), None), points)
 
     def base_color(self, points: Tensor) -> Tensor | None:
         """Nothing is known of the colour without the planes."""

@@ -48,7 +48,8 @@ def sample_depths(
         middle = (borders[:, 1:] + borders[:, :-1]) / 2
         lower = torch.cat([borders[:, :1], middle], dim=1)
         upper = torch.cat([middle, borders[:, -1:]], dim=1)
-        borders = lower + (upper - lower) * torch.rand(borders.shape, generator=generator, device=near.device)
+        drawn = torch.rand(borders.shape, generator=generator, device=generator.device).to(near.device)
+        borders = lower + (upper - lower) * drawn
     return (borders[:, 1:] + borders[:, :-1]) / 2, borders[:, 1:] - borders[:, :-1]
 
 

@@ -6,12 +6,15 @@ import pytest
 import torch
 import trimesh
 
+from gtr_core.fields.decoder import ColorMlp, DensityMlp
 from gtr_core.fields.nerf import render_volume
 from gtr_core.fields.render_mesh import render_mesh, sample_texture
 from gtr_core.fields.surface import ISO_LEVEL, density_grid, extract_mesh
+from gtr_core.fields.triplane_field import TriplaneField
 from gtr_core.geometry.cameras import camera_set, orbit
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rays import pixel_rays
+from gtr_core.geometry.volume import intersect_box
 from gtr_core.progress import Cancelled
 
 
@@ -99,6 +102,72 @@ def test_volume_is_deterministic_without_and_varies_with_a_generator():
     jittered = [render_volume(Ball(), cameras, num_samples=32, generator=generator).rgb for _ in range(2)]
     assert not torch.equal(*jittered)
     assert (jittered[0] - draws[0]).abs().mean() < 0.05
+
+
+def triplane_field(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    density, color = DensityMlp(12, 8, generator=generator), ColorMlp(12, 8, generator=generator)
+    return TriplaneField(torch.randn(3, 4, 8, 8, generator=generator), density, color)
+
+
+def slow_render(field, camera, num_samples):
+    """Ray by ray, sample by sample: colour (H, W, 3) over white and opacity (H, W), neither clamped."""
+    origins, directions = (x[0] for x in pixel_rays(camera))
+    near, far, hit = (
+        x.view(origins.shape[:2]) for x in intersect_box(origins.reshape(-1, 3), directions.reshape(-1, 3))
+    )
+    rgb, opacity = torch.ones_like(origins), torch.zeros(origins.shape[:2])
+    for row, column in hit.nonzero().tolist():
+        light, color = 1.0, torch.zeros(3)
+        width = (far[row, column] - near[row, column]) / num_samples
+        for sample in range(num_samples):
+            at = near[row, column] + (sample + 0.5) * width
+            point = (origins[row, column] + at * directions[row, column])[None]
+            alpha = 1 - torch.exp(-field.density(point)[0, 0] * width)
+            color = color + light * alpha * field.radiance(point)[0]
+            light = light * (1 - alpha)
+        rgb[row, column], opacity[row, column] = color + light, 1 - light
+    return rgb, opacity
+
+
+def test_volume_rendering_matches_a_loop_and_rays_that_miss_see_white():
+    field, camera = triplane_field(), orbit([30], [10], height=6, width=8, fov_degrees=60)
+    with torch.no_grad():
+        rgb, opacity = slow_render(field, camera, 8)
+        picture = render_volume(field, camera, num_samples=8, rays_at_once=5)
+    assert (opacity == 0).any()
+    assert (opacity > 0).any()
+    assert torch.allclose(picture.mask[0], opacity, atol=1e-5)
+    assert torch.allclose(picture.rgb[0], rgb.clamp(0, 1), atol=1e-5)
+    assert (picture.rgb[0][opacity == 0] == 1).all()
+
+
+def test_training_neither_clamps_nor_hides_nan_and_evaluation_does_both():
+    field, camera = triplane_field(), orbit([30], [10], height=6, width=6)
+    with torch.no_grad():
+        field.color_mlp.layers[-1].bias[:] = torch.tensor([60.0, -60.0, 0.0])
+        field.color_mlp.layers[-1].weight.zero_()
+        field.density_mlp.layers[-1].bias[:] = 60.0
+        trained = render_volume(field, camera, num_samples=8, generator=torch.Generator().manual_seed(0)).rgb
+        final = render_volume(field, camera, num_samples=8).rgb
+        assert trained[0, 3, 3].tolist() == pytest.approx([1.001, -0.001, 0.5])
+        assert final[0, 3, 3].tolist() == pytest.approx([1.0, 0.0, 0.5])
+        field.color_mlp.layers[-1].bias[0] = float("nan")
+        broken = render_volume(field, camera, num_samples=8, generator=torch.Generator().manual_seed(0)).rgb
+        assert broken[0, 3, 3, 0].isnan()
+        assert render_volume(field, camera, num_samples=8).rgb[0, 3, 3, 0] == 0
+
+
+def test_gradients_reach_planes_and_both_decoders_through_the_rays():
+    field = triplane_field()
+    field.planes.requires_grad_()
+    picture = render_volume(
+        field, orbit([30], [10], height=5, width=5), num_samples=16, generator=torch.Generator().manual_seed(0)
+    )
+    ((picture.rgb - 0.3).square().mean() + picture.mask.mean() + 0.1 * picture.depth.mean()).backward()
+    for tensor in (field.planes, *field.density_mlp.parameters(), *field.color_mlp.parameters()):
+        assert tensor.grad.isfinite().all()
+        assert tensor.grad.abs().max() > 0
 
 
 def test_supersampling_gives_the_covered_share():

@@ -1,6 +1,7 @@
 """Sampling of the planes, the decoders, and the field made of them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -100,3 +101,29 @@ def test_another_texture_leaves_the_density_as_it_is():
     assert torch.equal(other.density(points), field.density(points))
     assert not torch.equal(other.color(points), field.color(points))
     assert field.geometry_planes is None
+
+
+def test_density_head_scales_shifts_and_inverts():
+    head = DensityHead(scale=20.0, shift=10.0)
+    raw = torch.tensor([-2.0, -0.5, 0.0, 0.1], dtype=torch.float64)
+    expected = [math.log1p(math.exp(20 * x + 10)) for x in raw.tolist()]
+    assert head.density(raw).tolist() == pytest.approx(expected)
+    for any_head in (head, DensityHead()):
+        for density in (0.01, 0.69, 10.0, 300.0):
+            level = torch.tensor(any_head.raw_at(density), dtype=torch.float64)
+            assert float(any_head.density(level)) == pytest.approx(density)
+    assert abs(head.raw_at(10.0)) < 1e-5
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.0, 1.0), (-1.0, 0.0), (math.inf, 0.0), (1.0, math.nan)])
+def test_density_head_refuses_what_is_no_density(scale, shift):
+    with pytest.raises(ValueError, match="is no density"):
+        DensityHead(scale, shift)
+
+
+def test_field_uses_its_density_head_also_with_another_texture():
+    field = replace(make_field(), density_head=DensityHead(3.0, 1.0))
+    points = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    raw = field.density_mlp(sample_planes(field.planes, points))
+    assert torch.allclose(field.density(points), torch.nn.functional.softplus(3 * raw + 1))
+    assert torch.equal(field.with_texture(field.planes * 2, field.color_mlp).density(points), field.density(points))
