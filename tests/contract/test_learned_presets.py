@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import trimesh
-from PIL import Image
+from official_inputs import TILE, egg_views, write_grid, write_official
 
 from gtr_core.cli.main import OK, USER_ERROR, main
-from gtr_core.data.render_dataset import render_views
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.geometry.cameras import camera_set
-from gtr_core.geometry.mesh import Mesh
-from gtr_core.io.images import to_pil
 from gtr_core.io.mesh_files import read_mesh
 from gtr_core.model.weights import load_model, save_model
 from gtr_core.pipeline import Pipeline
@@ -24,17 +20,11 @@ from gtr_core.presets import PRESETS, get_preset
 from gtr_core.views import Views
 
 QUICK = ["--resolution", "40", "--refine", "2", "--device", "cpu", "--no-picture"]
-TILE = 96
 
 
 @pytest.fixture(scope="module")
 def views() -> Views:
-    """Six views of a coloured egg, as Zero123++ places them."""
-    shape = trimesh.creation.icosphere(3)
-    vertices = torch.tensor(shape.vertices).float() * torch.tensor([0.8, 0.6, 0.4])
-    mesh = Mesh(vertices, torch.tensor(shape.faces), vertices.abs())
-    seen = render_views(mesh, camera_set("zero123plus", height=TILE, width=TILE), supersample=2)
-    return Views(seen.rgba, seen.cameras)
+    return egg_views()
 
 
 @pytest.fixture
@@ -171,30 +161,6 @@ def test_without_its_network_a_pipeline_only_refines(models: Path, views: Views)
 
 
 # --- from the command line ------------------------------------------------------------------------------------------
-
-
-def write_official(views: Views, folder: Path) -> Path:
-    """``rgb_000.png`` with alpha beside ``cam_000.txt``, as the official preparation writes them."""
-    folder.mkdir()
-    w2c = torch.linalg.inv(views.cameras.c2w.double())
-    for index, rgba in enumerate(views.rgba):
-        to_pil(rgba).save(folder / f"rgb_{index:03d}.png")
-        rows = "\n".join("".join(f"{value:f} " for value in row) for row in w2c[index, :3].tolist())
-        fx, fy, cx, cy = views.cameras.intrinsics[index].tolist()
-        (folder / f"cam_{index:03d}.txt").write_bytes(
-            f"extrinsic\n{rows}\n0 0 0 1\n\nintrinsic fx, fy, cx, cy, height, width \n"
-            f"{fx:f} {fy:f} {cx:f} {cy:f} {TILE} {TILE}".encode()
-        )
-    return folder
-
-
-def write_grid(views: Views, path: Path) -> Path:
-    """Six views over grey in three rows and two columns, as Zero123++ gives them."""
-    sheet = Image.new("RGB", (2 * TILE, 3 * TILE))
-    for index, image in enumerate(views.composite(0.5)):
-        sheet.paste(to_pil(image), (index % 2 * TILE, index // 2 * TILE))
-    sheet.save(path)
-    return path
 
 
 @pytest.mark.parametrize("form", ["official folder", "grid"])
