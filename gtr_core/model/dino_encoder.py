@@ -19,8 +19,8 @@ from gtr_core.model.config import CONDITIONING_CHANNELS, ModelConfig
 from gtr_core.model.initial import normal_weights
 from gtr_core.model.pretrained import PretrainedOptions, find_pretrained, load_pretrained, missing_package
 
-DEFAULT_DINO = "facebook/dino-vitb16"
-"""The network of the paper's reference [3], patches of 16 px."""
+DEFAULT_DINO = "facebook/dinov2-base"
+"""The successor of the paper's DINO [3], published as safetensors; docs/model.md says how to take the paper's own."""
 
 COLOR_MEAN = (0.485, 0.456, 0.406)
 COLOR_DEVIATION = (0.229, 0.224, 0.225)
@@ -100,7 +100,7 @@ def load_dino(options: PretrainedOptions) -> nn.Module:
     """
     try:
         from transformers import Dinov2Model, Dinov2WithRegistersModel, ViTModel
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         raise missing_package("transformers", error) from error
     kinds = {
         "vit": partial(ViTModel.from_pretrained, add_pooling_layer=False, dtype=torch.float32),

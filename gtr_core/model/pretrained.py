@@ -133,11 +133,12 @@ def load_pretrained(folder: Path, kinds: Mapping[str, Callable[..., Any]], label
     return network.eval()  # type: ignore[no-any-return]
 
 
-def missing_package(package: str, error: ImportError) -> GtrError:
-    """What to say when diffusers or transformers cannot be imported."""
+def missing_package(package: str, error: Exception) -> GtrError:
+    """What to say when a package cannot be imported; when a part of diffusers fails, that is a RuntimeError."""
+    reason = " ".join(str(error).split())[:200]
     return GtrError(
         ErrorCode.BACKEND_UNAVAILABLE,
-        f"The image encoder needs the package {package}, which is not installed ({error}).",
+        f"The image encoder needs the package {package}, which is not installed or does not load ({reason}).",
         INSTALL_HINT,
     )
 

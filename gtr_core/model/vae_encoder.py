@@ -102,7 +102,7 @@ def load_vae(options: PretrainedOptions) -> nn.Module:
     """
     try:
         from diffusers import AutoencoderKL, AutoencoderTiny
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         raise missing_package("diffusers", error) from error
     kinds = {
         kind.__name__: partial(kind.from_pretrained, torch_dtype=torch.float32, low_cpu_mem_usage=False)

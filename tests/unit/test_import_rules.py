@@ -64,6 +64,22 @@ def test_nvdiffrast_is_named_in_one_file_and_imported_lazily() -> None:
     assert importers == {"nvdiffrast_backend.py": False}
 
 
+def test_pretrained_networks_come_in_through_the_encoders_alone_and_lazily() -> None:
+    importers = {
+        (path.stem, name.split(".")[0]): at_load
+        for package in ("gtr_core", "gtr_server", "blender_addon")
+        for path in files(package)
+        for name, at_load in imported_modules(path)
+        if name.split(".")[0] in {"diffusers", "transformers", "huggingface_hub"}
+    }
+    assert importers == {
+        ("vae_encoder", "diffusers"): False,
+        ("dino_encoder", "transformers"): False,
+        ("pretrained", "transformers"): False,
+        ("pretrained", "huggingface_hub"): False,
+    }
+
+
 @pytest.mark.parametrize("path", files("gtr_server"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_tasks_imports_the_facade(path: Path) -> None:
     names = {name for name, _ in imported_modules(path)}
@@ -115,5 +131,10 @@ def test_worker_thread_modules_know_no_bpy(path: Path) -> None:
 
 
 def test_core_loads_without_its_options() -> None:
-    code = "import sys; sys.modules['nvdiffrast'] = None\nimport gtr_core.pipeline, gtr_core.geometry.rasterize\n"
+    code = """
+import sys
+for name in ("nvdiffrast", "diffusers", "transformers", "huggingface_hub"): sys.modules[name] = None
+import gtr_core.pipeline, gtr_core.geometry.rasterize
+import gtr_core.model.weights, gtr_core.model.vae_encoder, gtr_core.model.dino_encoder
+"""
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
