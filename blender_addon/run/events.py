@@ -1,4 +1,4 @@
-"""What the worker thread's news mean for the run: one small function per kind of event."""
+"""What the job process's news mean for the run: one small function per kind of event."""
 
 from __future__ import annotations
 
@@ -84,11 +84,16 @@ def _mesh(session: Session, run: Run, event: MeshReady) -> None:
 
 
 def _colors(session: Session, run: Run, event: ColorsReady) -> None:
-    run.colors, run.step = event.colors, event.step
+    run.colors, run.step, run.unshown = event.colors, event.step, not event.final
     if event.final:
         run.job_id = event.job_id
         session.colors_final(run)
-    elif time.monotonic() - run.shown_at >= max(LIVE_SECONDS, LIVE_SHARE * (run.show_cost or 0.0)):
+
+
+def show_colors(run: Run) -> None:
+    """Show the latest live colours when it is time; those that came too soon wait, for no better ones may follow."""
+    if run.unshown and time.monotonic() - run.shown_at >= max(LIVE_SECONDS, LIVE_SHARE * (run.show_cost or 0.0)):
+        run.unshown = False
         arrivals.live_colors(run)
 
 

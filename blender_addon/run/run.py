@@ -105,6 +105,7 @@ class Run:
         mesh: the mesh as it came, kept so that nothing is lost when the object is deleted.
         colors: the last colours that came, (N,3) uint8 sRGB.
         colors_before: those before the first live ones.
+        unshown: live colours have come that the object does not show yet.
         shown_at: when live colours were written last.
         show_cost: seconds that writing and redrawing them took; None until the next beat.
         attach: the job of an earlier Blender that is fetched; nothing is sent.
@@ -156,6 +157,7 @@ class Run:
     fraction: float = 0.0
     started: float = field(default_factory=time.monotonic)
     cancelled_at: float = 0.0
+    unshown: bool = False
     shown_at: float = 0.0
     show_cost: float | None = 0.0
 

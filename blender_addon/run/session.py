@@ -221,7 +221,7 @@ class Session(Status):
     # --- the beat ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """One beat of the timer: a view of the capture, the worker's news, held results, the picture."""
+        """One beat of the timer: a view of the capture, the job process's news, held results, the picture."""
         self.mailbox.look(idle=self.run is None or self.server.state == "starting")
         if self.run is not None and self.run.show_cost is None:
             self.run.show_cost = time.monotonic() - self.run.shown_at
@@ -229,6 +229,8 @@ class Session(Status):
             self._step_capture(self.run)
         for event in self.mailbox.poll():
             run_events.handle(self, event)
+        if self.run is not None:
+            run_events.show_colors(self.run)
         self.apply_held()
         if self.run is None:
             self.capturing.look_again()
