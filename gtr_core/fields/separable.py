@@ -82,8 +82,8 @@ class SeparableDensity:
         """(N,) raw density at N nodes."""
         if len(nodes) == 0:
             return torch.zeros(0, device=self.device)
-        places = zip(*(torch.split(index, self.chunk) for index in (nodes.xy, nodes.xz, nodes.yz)), strict=True)
-        return torch.cat([self.head(self.first_layer(GridNodes(*part, self.resolution))) for part in places])
+        parts = zip(*(torch.split(index, self.chunk) for index in (nodes.xy, nodes.xz, nodes.yz)), strict=True)
+        return torch.cat([self.head(self.first_layer(GridNodes(xy, xz, yz, self.resolution))) for xy, xz, yz in parts])
 
     def raw_slice(self, x: int) -> Tensor:
         """(R, R) raw density at all nodes with this x, index [y, z]."""

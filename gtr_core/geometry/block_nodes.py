@@ -93,11 +93,11 @@ class BlockNodes:
             inside = x[:, :, None, None] & y[:, None, :, None] & z[:, None, None, :]
             slots = (((lower @ shared) > 0) & inside.flatten(1)).flatten().nonzero().squeeze(1)
             at, inner = slots >> self._bits, slots & ((1 << self._bits) - 1)
-            pairs = (
+            xy, xz, yz = (
                 (first[u] * size + first[v]).index_select(0, at) + (local[:, u] * size + local[:, v])[inner]
                 for u, v in ((0, 1), (0, 2), (1, 2))
             )
-            yield slots + start, GridNodes(*pairs, size)
+            yield slots + start, GridNodes(xy, xz, yz, size)
             start += len(holder) << self._bits
 
     def active_cells(self, values: Tensor) -> ActiveCells:
