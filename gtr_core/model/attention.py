@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
 def _normalized(norm: nn.RMSNorm | None, heads: Tensor) -> Tensor:
     if norm is None:
         return heads
-    result: Tensor = norm(heads.float()).to(heads.dtype)
+    result: Tensor = norm(heads.to(norm.weight.dtype)).to(heads.dtype)
     return result
 
 

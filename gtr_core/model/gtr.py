@@ -9,6 +9,7 @@ from gtr_core.fields.decoder import ColorMlp, DensityMlp
 from gtr_core.fields.triplane_field import TriplaneField
 from gtr_core.model.config import ModelConfig
 from gtr_core.model.image_encoder import build_encoder
+from gtr_core.model.initial import draw_normal
 from gtr_core.model.shared_decoder import shared_decoders
 from gtr_core.model.transformer import EPS, Transformer
 from gtr_core.model.upsampler import build_upsampler
@@ -29,9 +30,8 @@ class GTR(nn.Module):
         self.image_encoder = build_encoder(config, generator=generator)
         self.image_norm = nn.LayerNorm(config.width, eps=EPS)
         side = config.plane_tokens
-        self.planes = nn.Parameter(
-            torch.randn(1, 3, config.width, side, side, generator=generator) / config.width**0.5,
-        )
+        self.planes = nn.Parameter(torch.empty(1, 3, config.width, side, side))
+        draw_normal(self.planes, config.width**-0.5, generator)
         self.transformer = Transformer(config, generator=generator)
         self.upsampler = build_upsampler(config, generator=generator)
         features, hidden = 3 * config.plane_channels, config.decoder_width

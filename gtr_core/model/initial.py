@@ -1,11 +1,17 @@
-"""Starting values of the layers of an untrained network."""
+"""Starting values of an untrained network."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+def draw_normal(tensor: Tensor, std: float, generator: torch.Generator | None) -> None:
+    """Fill a tensor with normal numbers; one without memory (on ``meta``) stays so."""
+    if not tensor.is_meta:  # there torch would load its compiler, for nothing
+        nn.init.normal_(tensor, std=std, generator=generator)
 
 
 def normal_weights(module: nn.Module, generator: torch.Generator | None) -> None:
@@ -13,7 +19,7 @@ def normal_weights(module: nn.Module, generator: torch.Generator | None) -> None
     for layer in module.modules():
         if not isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             continue
-        inputs = layer.weight[0].numel() if not isinstance(layer, nn.ConvTranspose2d) else layer.weight[:, 0].numel()
-        nn.init.normal_(layer.weight, std=1 / math.sqrt(3 * inputs), generator=generator)
+        first = layer.weight[:, 0] if isinstance(layer, nn.ConvTranspose2d) else layer.weight[0]
+        draw_normal(layer.weight, 1 / math.sqrt(3 * first.numel()), generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

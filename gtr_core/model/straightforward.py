@@ -23,7 +23,7 @@ def straightforward_planes(model: GTR, conditioning: Tensor, *, dtype: torch.dty
         dtype: of all weights, tokens and results.
     """
     config = model.config
-    weights = {name: value.to(dtype) for name, value in model.state_dict().items()}
+    weights = {name: value.to(dtype) for name, value in model.named_parameters()}
     patches = functional.conv2d(
         conditioning.flatten(0, 1).to(dtype), weights["image_encoder.proj.weight"], stride=config.patch_size
     )
