@@ -38,7 +38,7 @@ class Backbone(nn.Module):
         if trainable:
             self.network = network
             return
-        # In a tuple, torch does not see it: neither parameters() nor state_dict() holds its weights.
+        # In a tuple, torch does not see it: parameters() and state_dict() leave it out, train() leaves it in evaluation.
         self._frozen = (network.requires_grad_(False),)
         self._own_digest = weights_digest(network)
         with torch.device("cpu"):
@@ -69,13 +69,6 @@ class Backbone(nn.Module):
         at_once = max(1, PIXELS_AT_ONCE.get(pictures.device.type, 512**2) // pictures[0, 0].numel())
         with torch.set_grad_enabled(torch.is_grad_enabled() and (self.trainable or pictures.requires_grad)):
             return torch.cat([self._features(network, part) for part in torch.split(pictures, at_once)])
-
-    def train(self, mode: bool = True) -> Self:
-        """A frozen network stays in evaluation mode, where dropout does nothing."""
-        super().train(mode)
-        if not self.trainable:
-            self._network.eval()
-        return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

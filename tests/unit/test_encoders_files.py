@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tiny_encoders import build, conditioning, config_for, encoder_for, fault_of, save_tiny_networks
 
 from gtr_core.errors import ErrorCode
@@ -127,9 +128,17 @@ def weights_of(folder: Path) -> Path:
     return next(folder.glob("*.safetensors"))
 
 
+def only_a_pickle_to_load(folder: Path) -> None:
+    weights = weights_of(folder)
+    for name in ("pytorch_model.bin", "diffusion_pytorch_model.bin"):
+        torch.save(load_file(weights), folder / name)
+    weights.rename(folder / "other.safetensors")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no_weights": lambda folder: weights_of(folder).unlink(),
     "pickled_weights_only": lambda folder: weights_of(folder).rename(folder / "pytorch_model.bin"),
+    "pickled_weights_and_another_file": only_a_pickle_to_load,
     "no_config": lambda folder: (folder / "config.json").unlink(),
     "config_is_no_json": lambda folder: (folder / "config.json").write_text("{"),
     "config_is_a_list": lambda folder: (folder / "config.json").write_text("[]"),
