@@ -41,6 +41,8 @@ def load_model(path: Path, *, device: torch.device | str = "cpu", dtype: DType =
     """
     device = torch.device(device)
     header, shapes = read_header_and_shapes(path)
+    if header.config.num_blocks > len(shapes):
+        raise unavailable(path, f"does not hold the {header.config.num_blocks} blocks of its configuration")
     model = _without_weights(header.config)
     expected = dict(model.named_parameters()) | dict(model.named_buffers())
     if set(expected) != set(shapes):

@@ -70,7 +70,7 @@ def read_header_and_shapes(path: Path) -> tuple[ModelHeader, dict[str, tuple[int
         raise unavailable(path, "holds no GTR network")
     try:
         config = ModelConfig.from_json(metadata["gtr_config"])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unavailable(path, f"has a configuration that this version does not understand: {error}") from error
     preset, licence, source = (metadata.get(key, "") for key in ("preset", "licence", "source"))
     most = max(counts, key=lambda stored: counts[stored], default="float32")
