@@ -38,7 +38,7 @@ class Backbone(nn.Module):
         if trainable:
             self.network = network
             return
-        # In a tuple, torch does not see it: parameters() and state_dict() leave it out, train() leaves it in evaluation.
+        # In a tuple torch does not see it: parameters() and state_dict() leave it out, train() leaves it as it is.
         self._frozen = (network.requires_grad_(False),)
         self._own_digest = weights_digest(network)
         with torch.device("cpu"):
