@@ -23,6 +23,7 @@ class Preset:
         min_views: least number of views.
         usual_views: as many as it works best with; a network was trained with so many.
         texture: settings of the texture refinement.
+        refine_steps: steps of it, when the user asks for no other number.
         learned: whether a trained network makes the planes, so that a file of weights is needed.
     """
 
@@ -31,6 +32,7 @@ class Preset:
     min_views: int
     usual_views: int
     texture: TextureConfig
+    refine_steps: int
     learned: bool = False
 
     @property
@@ -43,8 +45,8 @@ class Preset:
         return CONFIGS[self.name]
 
 
-def _learned(name: str, description: str, texture: str) -> Preset:
-    return Preset(name, description, 2, 4, TEXTURE_CONFIGS[texture], learned=True)
+def _learned(name: str, description: str, texture: str, refine_steps: int) -> Preset:
+    return Preset(name, description, 2, 4, TEXTURE_CONFIGS[texture], refine_steps, learned=True)
 
 
 PRESETS: dict[str, Preset] = {
@@ -56,11 +58,14 @@ PRESETS: dict[str, Preset] = {
             min_views=2,
             usual_views=14,
             texture=TEXTURE_CONFIGS["fit"],
+            refine_steps=20,
         ),
-        _learned("gtr-release", "The released GTR: its network and its way to refine.", "release"),
-        _learned("gtr-paper", "GTR as the paper describes it: wider decoders, squared loss.", "paper"),
-        _learned("gtr-mini", "A small network that was trained on procedural shapes; quick on two cores.", "release"),
-        _learned("gtr-tiny", "A network of a few thousand numbers, for tests.", "release"),
+        _learned("gtr-release", "The released GTR: its network and its way to refine.", "release", 50),
+        _learned("gtr-paper", "GTR as the paper describes it: wider decoders, squared loss.", "paper", 20),
+        _learned(
+            "gtr-mini", "A small network that was trained on procedural shapes; quick on two cores.", "release", 20
+        ),
+        _learned("gtr-tiny", "A network of a few thousand numbers, for tests.", "release", 20),
     )
 }
 """All presets by name."""

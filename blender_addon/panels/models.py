@@ -37,6 +37,8 @@ def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.label(text="Model")
     row.menu("GTR_MT_models", text=_short(model.id), icon=ICONS[model.state])
     if not model.usable:
+        if session.error is not None and session.error.code == "missing_weights":
+            return  # the error box says so already, with the same buttons
         box = layout.box()
         draw_text(box, model.text or "Model file not found.", icon="ERROR")
         row = box.row(align=True)

@@ -39,7 +39,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("-o", "--output", required=True, type=Path, help="mesh to write: .glb, .ply or .obj")
     parser.add_argument("--preset", help=f"one of: {', '.join(PRESETS)} (default: that of the weights, else fit)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help=_WEIGHTS_HELP)
-    parser.add_argument("--refine", type=int, default=20, metavar="STEPS", help="texture steps (default: %(default)s)")
+    parser.add_argument(
+        "--refine", type=int, metavar="STEPS", help="texture steps (default: 50 for gtr-release, else 20)"
+    )
     parser.add_argument("--strength", type=float, default=1.0, help="of the refinement (default: %(default)s)")
     parser.add_argument("--cameras", metavar="SET", help="camera set of pictures that come without cameras")
     parser.add_argument(
@@ -97,9 +99,10 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
             progress=progress,
         )
         before = result
-        if options.refine:
+        steps = pipeline.preset.refine_steps if options.refine is None else options.refine
+        if steps:
             result = pipeline.refine_texture(
-                result, steps=options.refine, strength=options.strength, seed=options.seed, progress=progress
+                result, steps=steps, strength=options.strength, seed=options.seed, progress=progress
             )
         picture = None if options.no_picture else _draw(result, before, progress)
         progress("save", 0, 1)

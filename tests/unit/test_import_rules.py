@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = ["geometry", "fields", "fit", "stages", "pipeline", "cli"]
+CHAIN = ["geometry", "fields", "model", "fit", "stages", "feed_forward", "pipeline", "cli"]
 ADDON_ALLOWED = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "blf", "addon_utils", "numpy", "requests"}
 
 
@@ -89,7 +89,10 @@ def test_only_tasks_imports_the_facade(path: Path) -> None:
 
 
 def test_front_process_does_not_load_torch() -> None:
-    code = "import sys, gtr_server.__main__, gtr_server.app; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, gtr_server.__main__, gtr_server.app\nfrom gtr_server import models\n"
+        "models.listing(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
