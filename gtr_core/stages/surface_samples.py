@@ -63,6 +63,14 @@ class SurfaceSamples:
         corners, weights = self.corners(chosen)
         return (self.mesh.vertices[corners] * weights[..., None]).sum(1)
 
+    def first_points(self, chosen: Tensor) -> Tensor:
+        """(P, 3) world position of one sample of each of the chosen pixels."""
+        face, uv = self.face[chosen], self.uv[chosen]
+        first = (face >= 0).int().argmax(1, keepdim=True)
+        face, uv = face.gather(1, first).squeeze(1), uv.gather(1, first[..., None].expand(-1, -1, 2)).squeeze(1)
+        weights = torch.cat([uv, 1 - uv.sum(1, keepdim=True)], dim=1)
+        return (self.mesh.vertices[self.mesh.faces[face]] * weights[..., None]).sum(1)
+
 
 def sample_surface(
     mesh: Mesh, views: Views, config: TextureConfig, *, seed: int = 0, rasterizer: Rasterizer | None = None

@@ -15,11 +15,12 @@ from gtr_core.fields.field import Field
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rasterize import Rasterizer
 from gtr_core.progress import Progress, no_progress
+from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.surface_samples import sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture_config import TextureConfig
 from gtr_core.stages.texture_gradient import TextureGradient
-from gtr_core.stages.texture_pixels import PixelSource, TexturedSurface
+from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.stages.texture_state import RefinementState, TextureOptimizer
 from gtr_core.views import Views
 

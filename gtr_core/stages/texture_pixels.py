@@ -133,29 +133,3 @@ class TexturedSurface:
             with torch.no_grad():
                 self._vertex_base = (self._field.base_color(self.samples.mesh.vertices),)
         return self._vertex_base[0]
-
-
-class PixelSource:
-    """Chooses the pixels of each step: all of them, or one after the other of random subsets of equal size.
-
-    The subsets depend on the seed alone and the choice on the step alone, so a refinement can be continued.
-    """
-
-    def __init__(self, samples: SurfaceSamples, config: TextureConfig, seed: int) -> None:
-        self._learned = (~samples.held_out).nonzero().squeeze(1)
-        count = len(self._learned)
-        self._num_subsets = -(-count // config.pixels_per_step) if config.pixels_per_step and count else 1
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        self._order = order.to(self._learned.device)
-        # Where outlines are left out the mean is over the pixels that are used, else over all pixels of the views.
-        self._count = count if config.inner_pixels_only else samples.num_pixels
-        self._missed = 0.0 if config.inner_pixels_only else samples.missed(config.loss)
-
-    def draw(self, step: int) -> PixelBatch:
-        """The pixels of step ``step``, counted from 0; a subset estimates the loss over all of them."""
-        subset, mean = step % self._num_subsets, 1 / (max(self._count, 1) * 3)
-        chosen = self._learned
-        if self._num_subsets > 1:
-            chosen = self._learned[self._order[subset :: self._num_subsets].sort().values]
-        share = len(chosen) / max(len(self._learned), 1)
-        return PixelBatch(chosen, mean / max(share, 1e-12), self._missed * mean, subset)

@@ -14,11 +14,12 @@ from gtr_core.geometry.marching_cubes import marching_cubes
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Cancelled
 from gtr_core.stages import texture, texture_gradient
+from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.surface_samples import sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture import refine_texture
 from gtr_core.stages.texture_config import FIT, PAPER, RELEASE, TEXTURE_CONFIGS
-from gtr_core.stages.texture_pixels import PixelSource, TexturedSurface
+from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.stages.texture_state import TextureOptimizer
 from gtr_core.views import Views
 
