@@ -2,6 +2,8 @@
 
     python benchmarks/bench_fit.py --paths depth six four --objects spot_cow scissors --pictures out/fit
 
+Each object is written as soon as it is measured; ``--go-on`` measures only those that the file does not hold yet.
+
 Objects come from the folder ``GTR_OBJECTS``; their views are rendered once and kept in ``GTR_BENCH_CACHE``.
 """
 
@@ -19,7 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from object_views import ROOT, input_views, novel_views, objects_folder, true_mesh, visible_points
+from object_views import ROOT, hollow_share, input_views, novel_views, objects_folder, true_mesh, visible_points
 from PIL import Image
 
 from gtr_core.errors import GtrError
@@ -51,6 +53,8 @@ class Row:
         iou: of the masks; see_through in percent; normal in degrees.
         cpu: seconds of the reconstruction alone; preview: seconds until the hull was there, nan with depth.
         watertight: whether the mesh is closed.
+        hollow: share of the true surface in cavities that no outline shows.
+        commit: state of the code that was measured.
     """
 
     name: str
@@ -71,9 +75,13 @@ class Row:
     watertight: bool
     faces: int
     notes: tuple[str, ...]
+    hollow: float
+    commit: str
 
 
-def measure(name: str, path: str, *, resolution: int, refine: int, per_pixel: bool, pictures: Path | None) -> Row:
+def measure(
+    name: str, path: str, *, resolution: int, refine: int, per_pixel: bool, pictures: Path | None, state: str
+) -> Row:
     """Reconstruct one object and compare it with the truth."""
     cameras, with_depth = PATHS[path]
     views = input_views(name, cameras)
@@ -120,6 +128,8 @@ def measure(name: str, path: str, *, resolution: int, refine: int, per_pixel: bo
         watertight=is_watertight(mesh),
         faces=len(mesh.faces),
         notes=notes,
+        hollow=hollow_share(name),
+        commit=state,
     )
 
 
@@ -169,12 +179,12 @@ def commit() -> str:
     return run("rev-parse", "--short", "HEAD") + ("+" if run("status", "--porcelain", "gtr_core") else "")
 
 
-def attempt(name: str, path: str, arguments: argparse.Namespace) -> Row | str:
+def attempt(name: str, path: str, arguments: argparse.Namespace, state: str) -> Row | str:
     """Measure one object; the message of the error when it cannot be reconstructed."""
     try:
         return measure(
             name, path, resolution=arguments.resolution, refine=arguments.refine, per_pixel=arguments.per_pixel,
-            pictures=arguments.pictures,
+            pictures=arguments.pictures, state=state,
         )  # fmt: skip
     except GtrError as error:
         return str(error)
@@ -189,18 +199,22 @@ def main() -> None:
     parser.add_argument("--refine", type=int, default=0, help="steps of texture refinement to measure as well")
     parser.add_argument("--per-pixel", action="store_true", help="measure pictures coloured per pixel as well (slow)")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the results")
+    parser.add_argument("--go-on", action="store_true", help="keep what the result files hold; measure the rest")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     names = arguments.objects or sorted(path.stem for path in objects_folder().glob("*.glb"))
     state = commit()
     for path in arguments.paths:
-        rows, failures = [], {}
+        rows: list[Row] = measured(path, arguments) if arguments.go_on else []
+        failures: dict[str, str] = {}
         for name in names:
-            found = attempt(name, path, arguments)
+            if name in {row.name for row in rows}:
+                continue
+            found = attempt(name, path, arguments, state)
             if isinstance(found, Row):
-                rows.append(found)
-                write_report(path, rows, failures, arguments, state)
+                rows = sorted([*rows, found], key=lambda row: row.name)
+                write_report(path, rows, failures, arguments)
             else:
                 failures[name] = found
             print(path, show(found) if isinstance(found, Row) else f"{name} failed: {found}", flush=True)
@@ -208,11 +222,23 @@ def main() -> None:
         print(path, show(Row(**{**asdict(rows[0]), **mean, "name": f"mean of {len(rows)}"})), flush=True)
 
 
-def write_report(
-    path: str, rows: list[Row], failures: dict[str, str], arguments: argparse.Namespace, state: str
-) -> None:
+def measured(path: str, arguments: argparse.Namespace) -> list[Row]:
+    """What the result file holds already, measured with the same settings."""
+    file = arguments.out / f"fit_{path}.json"
+    if not file.exists():
+        return []
+    report = json.loads(file.read_text())
+    if (report["resolution"], report["refine_steps"]) != (arguments.resolution, arguments.refine):
+        return []
+    return [
+        Row(**{key: float("nan") if value is None else value for key, value in row.items()})
+        for row in report["objects"]
+    ]
+
+
+def write_report(path: str, rows: list[Row], failures: dict[str, str], arguments: argparse.Namespace) -> None:
     """Write what is measured so far; what was not measured is null."""
-    report = {"preset": "fit", "path": path, "device": "cpu", "threads": 1, "commit": state,
+    report = {"preset": "fit", "path": path, "device": "cpu", "threads": 1,
               "resolution": arguments.resolution, "refine_steps": arguments.refine, "mean": known(averages(rows)),
               "failures": failures, "objects": [known(asdict(row)) for row in rows]}  # fmt: skip
     arguments.out.mkdir(parents=True, exist_ok=True)

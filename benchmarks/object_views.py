@@ -14,6 +14,7 @@ from torch import Tensor
 from gtr_core.data.meshes import load_textured_mesh
 from gtr_core.data.render_dataset import render_views
 from gtr_core.fields.render_mesh import render_mesh
+from gtr_core.fit.visual_hull import HullDistance
 from gtr_core.geometry.cameras import CAMERA_SETS, Cameras, camera_set, orbit
 from gtr_core.geometry.depth import backproject
 from gtr_core.geometry.mesh import Mesh
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 INPUT_SIZE = 512
 NOVEL_SIZE = 256
 VISIBLE_SIZE = 256
+HOLLOW_DEPTH = 0.1
+"""World units below the visual hull from which on a surface counts as hollow."""
 _INPUT_SAMPLES, _NOVEL_SAMPLES = 2, 4
 
 
@@ -75,6 +78,16 @@ def visible_points(name: str) -> Tensor:
             seen |= z < depth[v.long().clamp(0, VISIBLE_SIZE - 1), u.long().clamp(0, VISIBLE_SIZE - 1)] + 0.02
         np.save(path, points[seen][:SAMPLES].numpy())
     return torch.from_numpy(np.load(path))
+
+
+def hollow_share(name: str) -> float:
+    """Share of the surface that can be seen from outside but lies deeper than 0.1 inside the hull of 34 outlines.
+
+    No outline shows it, so masks alone cannot find it.
+    """
+    points = visible_points(name)[::10]
+    hulls = [HullDistance(views)(points) for views in (input_views(name, "sphere14"), novel_views(name))]
+    return float((torch.maximum(*hulls) < -HOLLOW_DEPTH).float().mean())
 
 
 def _all_around(count: int) -> Cameras:
