@@ -1,4 +1,4 @@
-"""Fields to refine where no trained network is at hand: what a network would hand over, and what an untrained one would.
+"""Fields to refine where no trained network is at hand: as a network would hand them over, and untrained ones.
 
 GTR's network makes planes of 256 x 256 texels out of 32 x 32 tokens; its colours are right on the whole object but
 blurred. The start ``blurred`` imitates that: planes of 32 x 32 texels with a colour network of the released size learn
