@@ -19,6 +19,7 @@ from gtr_core.progress import Cancelled
 _TERMS = f"""The weights of {PRESET} belong to Snap Inc. and come under Snap's non-commercial licence: read it where the
 checkpoint is offered, {PAGE}
 They are not part of this program, and its licence does not cover them."""
+_QUESTION = 'Type "I accept" to accept that licence: '
 _DESCRIPTION = f"""Download the released checkpoint and convert it.
 
 {_TERMS}
@@ -88,12 +89,8 @@ def accept_licence(accepted: bool) -> None:
         GtrError: ``bad_input`` when they are not.
     """
     print(_TERMS, file=sys.stderr)
-    if accepted:
+    if accepted or (sys.stdin.isatty() and _ask(_QUESTION).strip().strip('".').lower() == "i accept"):
         return
-    if sys.stdin.isatty():
-        print('Type "I accept" to accept that licence: ', end="", file=sys.stderr, flush=True)
-        if _typed_answer().strip().strip('".').lower() == "i accept":
-            return
     raise GtrError(
         ErrorCode.BAD_INPUT,
         "Nothing was downloaded: the licence was not accepted.",
@@ -101,10 +98,11 @@ def accept_licence(accepted: bool) -> None:
     )
 
 
-def _typed_answer() -> str:
+def _ask(question: str) -> str:
     """A line from the terminal; Ctrl-C ends the waiting at once."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline()
     finally:
         signal.signal(signal.SIGINT, handler)

@@ -2,16 +2,20 @@
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+_PIECE = 1 << 16
 
 
 @dataclass
 class FileServer:
     """Serves ``content`` at /file; the other members say how badly.
 
-    ``cut`` lists after how many bytes the next answers end; ``statuses`` lists what the next requests are refused with.
+    ``cut`` lists after how many bytes the next answers end; ``statuses`` lists what the next requests are refused with;
+    ``shift`` is by how much the ranges it sends are wrong; ``pace`` is the pause after each piece, in seconds.
     """
 
     content: bytes
@@ -22,6 +26,7 @@ class FileServer:
     cut: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     shift: int = 0
+    pace: float = 0.0
     requests: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -64,7 +69,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(size - start))
         self.end_headers()
         body = site.content[start:]
-        self.wfile.write(body[: site.cut.pop(0)] if site.cut else body)
+        body = body[: site.cut.pop(0)] if site.cut else body
+        for at in range(0, len(body), _PIECE):
+            self.wfile.write(body[at : at + _PIECE])
+            time.sleep(site.pace)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
