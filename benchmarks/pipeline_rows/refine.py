@@ -21,6 +21,7 @@ from gtr_core.stages.surface_samples import SurfaceSamples, sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture_config import PAPER
 from gtr_core.stages.texture_gradient import TextureGradient
+from gtr_core.stages.texture_learner import TextureLearner
 from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.stages.texture_state import TextureOptimizer
 from gtr_core.views import Views
@@ -49,28 +50,17 @@ class _Scene:
     novel: SurfaceSamples
 
 
-class _Refinement:
-    """What :func:`gtr_core.stages.texture.refine_texture` does after drawing the mesh, without its watchers."""
-
-    def __init__(self, scene: _Scene, pixels_per_step: int) -> None:
-        config = replace(_EXACT, pixels_per_step=pixels_per_step)
-        surface = TexturedSurface(scene.field, scene.samples, config)
-        active = ActiveTexels.read_at(surface.all_points(), scene.field.planes.shape[-1])
-        self.optimizer = TextureOptimizer(scene.field.planes, scene.field.color_mlp, config, active)
-        self._gradient = TextureGradient(surface, self.optimizer, config)
-        self._source = PixelSource(scene.samples, config, seed=0)
-
-    def step(self) -> None:
-        self._gradient.accumulate(self._source.draw(self.optimizer.step_count))
-        self.optimizer.step()
+def _learner(scene: _Scene, pixels_per_step: int) -> TextureLearner:
+    config = replace(_EXACT, pixels_per_step=pixels_per_step)
+    return TextureLearner(scene.field, TexturedSurface(scene.field, scene.samples, config), config)
 
 
 def measure_step(scale: Scale) -> Row:
     """``refine_step``: loss, gradient and optimiser step on all pixels."""
     scene = _scene(scale)
-    refinement = _Refinement(scene, 0)
-    refinement.step()  # fills in what stays the same from step to step
-    fast = timed(refinement.step, scale.device, scale.repeats)
+    learner = _learner(scene, 0)
+    learner.step()  # fills in what stays the same from step to step
+    fast = timed(learner.step, scale.device, scale.repeats)
     slow = timed(lambda: _straightforward(scene, 1), scale.device, scale.repeats)
     difference = _gradient_difference(scene)
     note = f"{len(scene.samples) / 1000:.0f}k points; gradients differ by {difference:.0e}"
@@ -84,7 +74,7 @@ def measure_to_psnr(scale: Scale) -> Row:
     the 20 would reach is known from the exact fast version, which computes the same.
     """
     scene = _scene(scale)
-    exact = _Refinement(scene, 0)
+    exact = _learner(scene, 0)
     for _ in range(FULL_STEPS):
         exact.step()
     goal = _psnr(scene, scene.novel, *exact.optimizer.snapshot())
@@ -92,9 +82,9 @@ def measure_to_psnr(scale: Scale) -> Row:
     steps = _steps_to(goal, scene, part)
 
     def stochastic() -> None:
-        refinement = _Refinement(scene, part)
+        learner = _learner(scene, part)
         for _ in range(steps):
-            refinement.step()
+            learner.step()
 
     del exact
     fast = timed(stochastic, scale.device, scale.repeats)
@@ -109,10 +99,10 @@ def measure_to_psnr(scale: Scale) -> Row:
 
 def _steps_to(goal: float, scene: _Scene, part: int) -> int:
     """How many steps on subsets of ``part`` pixels bring the novel views to ``goal`` dB."""
-    refinement = _Refinement(scene, part)
+    learner = _learner(scene, part)
     for steps in range(1, _LONGEST + 1):
-        refinement.step()
-        if _psnr(scene, scene.novel, *refinement.optimizer.snapshot()) >= goal:
+        learner.step()
+        if _psnr(scene, scene.novel, *learner.optimizer.snapshot()) >= goal:
             return steps
     raise RuntimeError(f"{goal:.2f} dB are not reached in {_LONGEST} steps")
 

@@ -15,11 +15,9 @@ from gtr_core.fields.field import Field
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rasterize import Rasterizer
 from gtr_core.progress import Progress, no_progress
-from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.surface_samples import sample_surface
-from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture_config import TextureConfig
-from gtr_core.stages.texture_gradient import TextureGradient
+from gtr_core.stages.texture_learner import TextureLearner
 from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.stages.texture_state import RefinementState, TextureOptimizer
 from gtr_core.views import Views
@@ -83,19 +81,14 @@ def refine_texture(
     seed = seed if state is None else state.seed
     samples = sample_surface(mesh, views, config, seed=seed, rasterizer=rasterizer)
     surface = TexturedSurface(field, samples, config)
-    active = ActiveTexels.read_at(
-        surface.all_points(), field.planes.shape[-1], also=None if state is None else state.moving_texels()
-    )
-    optimizer = TextureOptimizer(field.planes, field.color_mlp, config, active, strength=strength, state=state)
-    gradient = TextureGradient(surface, optimizer, config)
+    learner = TextureLearner(field, surface, config, seed=seed, strength=strength, state=state)
+    optimizer = learner.optimizer
     keeper = _Keeper(field, surface, config, seed, state)
-    source = PixelSource(samples, config, seed)
     preview = _Preview(surface, on_colors)
     losses = []
     for index in range(steps):
         progress("texture", index, steps)
-        losses.append(gradient.accumulate(source.draw(optimizer.step_count)))
-        optimizer.step()
+        losses.append(learner.step())
         finished = index == steps - 1 or (should_finish is not None and should_finish())
         keeper.look(optimizer, force=finished)
         if finished:
