@@ -14,7 +14,7 @@ from gtr_core.progress import Progress, no_progress
 EPS = 1e-5
 """Of every LayerNorm."""
 ROWS = 1024
-"""Tokens that pass a feed-forward layer at a time when no gradient is wanted; bounds the memory for its values."""
+"""Tokens that pass a feed-forward layer at a time on a CPU when no gradient is wanted; bounds the memory."""
 
 
 class FeedForward(nn.Module):
@@ -35,7 +35,7 @@ class FeedForward(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C)."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or tokens.device.type != "cpu":
             return self._compute(tokens)
         return torch.cat([self._compute(part) for part in torch.split(tokens, ROWS, dim=1)], dim=1)
 
