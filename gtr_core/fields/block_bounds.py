@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,15 +20,24 @@ _UNITS = 32
 _CHUNK_VALUES = {"cpu": 1 << 18, "cuda": 1 << 26}
 
 
+class BlockBounds(Protocol):
+    """Bounds of the raw density over blocks of cells.
+
+    Blocks of side s hold s^3 cells; block i starts at the padded node s i (see
+    :class:`gtr_core.geometry.active_cells.ActiveCells`) and shares its last layer of nodes with the next one.
+    """
+
+    def __call__(self, blocks: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """Lower and upper bounds (K,) over the nodes of the blocks (K, 3) of this side that lie in the grid."""
+        ...
+
+
 class IntervalBounds:
-    """Bounds by interval arithmetic.
+    """Bounds by interval arithmetic, for narrow networks: the radii grow with the sums of abs(W).
 
     Over a block each of the three maps has a smallest and a largest value per hidden unit; their sums bound the first
     layer, and every later layer follows: GELU falls up to its minimum and rises from there, and a linear layer turns
     an interval of centre c and radius r into one of centre W c + b and radius abs(W) r.
-
-    Blocks of side s hold s^3 cells; block i starts at the padded node s i (see
-    :class:`gtr_core.geometry.active_cells.ActiveCells`) and shares its last layer of nodes with the next one.
 
     Args:
         density: whose values are bounded.
@@ -58,19 +68,15 @@ class IntervalBounds:
         low, high = (torch.cat(values, dim=2) for values in zip(*parts, strict=True))
         return low, high
 
-    def blocks(self, side: int) -> int:
-        """Blocks of this side along an edge of the grid."""
-        return len(self._extremes[side][0][0])
-
     def __call__(self, blocks: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """Lower and upper bounds (K,) of the raw density over the blocks (K, 3) of this side."""
+        """See :class:`BlockBounds`."""
         chunk = max(_CHUNK_VALUES.get(blocks.device.type, 1 << 18) // self._density.hidden, 64)
         parts = [self._bound(part, side) for part in torch.split(blocks, chunk)]
         low, high = (torch.cat(values) for values in zip(*parts, strict=True))
         return low, high
 
     def _bound(self, blocks: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        count = self.blocks(side)
+        count = len(self._extremes[side][0][0])
         x, y, z = blocks.unbind(1)
         pairs = (x * count + y, x * count + z, y * count + z)
         bounds = []

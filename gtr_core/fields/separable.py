@@ -46,7 +46,7 @@ class SeparableDensity:
         self.biases = [first.bias.detach(), *(layer.bias.detach() for layer in rest)]
         self.hidden = len(self.weights[0])
         self.projected = 12 * self.hidden * resolution**2 <= _MAP_BYTES
-        self.maps = [self.plane_map(p) if self.projected else self._feature_map(p) for p in range(3)]
+        self.maps = [self.plane_map(p) if self.projected else self.feature_map(p) for p in range(3)]
 
     @property
     def device(self) -> torch.device:
@@ -71,7 +71,8 @@ class SeparableDensity:
         weight = self.weights[0][rows, plane::3]  # feature = channel * 3 + plane
         return resample(self._texels(plane) @ weight.t(), self.resolution)
 
-    def _feature_map(self, plane: int) -> Tensor:
+    def feature_map(self, plane: int) -> Tensor:
+        """(R, R, C) features of one plane at all nodes, index [u, v]."""
         return resample(self._texels(plane), self.resolution)
 
     def _texels(self, plane: int) -> Tensor:
