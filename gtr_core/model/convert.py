@@ -160,7 +160,7 @@ def _follow(lines: queue.Queue[str], progress: Progress) -> bool:
             return True
         if "error" in message:
             code, sentence, hint = message["error"]
-            raise GtrError(ErrorCode(code), sentence, hint)
+            raise GtrError(ErrorCode(code), _plain(sentence), _plain(hint))
         stage, done, total = message["progress"]
         step = stage, done, total
         progress(*step)
@@ -196,5 +196,10 @@ def _died(exit_code: int, complaints: list[str]) -> GtrError:
             "The system stopped the conversion, most likely because the memory ran out.",
             "Close other programs, then try again.",
         )
-    last = complaints[0][:300] if complaints else f"exit code {exit_code}"
+    last = _plain(complaints[0]) if complaints else f"exit code {exit_code}"
     return GtrError(ErrorCode.BAD_INPUT, f"The process that reads the checkpoint failed: {last}.", "Check the file.")
+
+
+def _plain(text: str) -> str:
+    """Fit for a terminal: names from a foreign file may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:1000]

@@ -186,6 +186,7 @@ def _append(answer: Answer, part: Path, have: int, size: int, progress: Progress
                 file.write(block)
                 have += len(block)
                 progress("download", have // _MEGABYTE, size // _MEGABYTE)
+            progress("download", have // _MEGABYTE, (size or have) // _MEGABYTE)
     except OSError as error:
         raise unwritable(part, error) from error
 

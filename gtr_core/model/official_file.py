@@ -11,7 +11,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -70,15 +70,21 @@ def fingerprint(path: Path, container: Container, progress: Progress) -> str:
         GtrError: ``bad_input`` when the content does not agree with the archive's checksums.
     """
     size = path.stat().st_size
-    total = 2 * size if container == "zip" else size
+    rounds = 2 if container == "zip" else 1
     digest, done = sha256(), 0
+
+    def step(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("verify", done // rounds // _MEGABYTE, size // _MEGABYTE)
+
     with path.open("rb") as file:
         while block := file.read(_READ):
             digest.update(block)
-            done += len(block)
-            progress("verify", done // _MEGABYTE, total // _MEGABYTE)
+            step(len(block))
     if container == "zip":
-        _check_records(path, size, total, progress)
+        _check_records(path, size, step)
+    progress("verify", size // _MEGABYTE, size // _MEGABYTE)
     return digest.hexdigest()
 
 
@@ -138,22 +144,23 @@ def _check_archive(path: Path) -> None:
         )
 
 
-def _check_records(path: Path, done: int, total: int, progress: Progress) -> None:
+def _check_records(path: Path, size: int, step: Callable[[int], None]) -> None:
     """Compare the checksum of each record; a file of which none agrees was written without them."""
     wrong = right = 0
     with zipfile.ZipFile(path) as archive:
-        for record in archive.infolist():
-            if record.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses; unpacking could take for ever
-                raise _unreadable(path)
+        records = archive.infolist()
+        if sum(record.file_size for record in records) > size or any(
+            record.compress_type != zipfile.ZIP_STORED for record in records
+        ):
+            raise _unreadable(path)  # PyTorch neither compresses nor overlaps records; reading such could take for ever
+        for record in records:
             try:
                 with archive.open(record) as file:
                     while block := file.read(_READ):
-                        done += len(block)
-                        progress("verify", min(done, total) // _MEGABYTE, total // _MEGABYTE)
+                        step(len(block))
                 right += 1
             except (zipfile.BadZipFile, EOFError):
                 wrong += 1
-    progress("verify", total // _MEGABYTE, total // _MEGABYTE)
     if wrong and right:
         raise GtrError(
             ErrorCode.BAD_INPUT,

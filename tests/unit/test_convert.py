@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -78,6 +79,25 @@ def test_what_the_child_refuses_is_said_here_and_the_older_file_stays(tmp_path: 
     assert "posix.mkdir" in caught.value.message or "nt.mkdir" in caught.value.message
     assert not canary.exists()
     assert out.read_bytes() == b"older"
+
+
+def test_names_from_the_file_cannot_speak_to_the_terminal(tmp_path: Path, out: Path) -> None:
+    torch.save({"\x1b[2J\x07": 1}, tmp_path / "hostile.pth")
+    with pytest.raises(GtrError, match=r"holds \?\[2J\?\."):
+        convert_official(tmp_path / "hostile.pth", out)
+
+
+def test_pickles_are_opened_in_one_place_only() -> None:
+    """Lint: whoever loads a pickle runs what it holds."""
+    words = ("torch.load(", "pickle.load", "Unpickler(", "allow_pickle=True", "torch.hub", "yaml.load(", "eval(")
+    found = {
+        (path.name, word)
+        for package in ("gtr_core", "gtr_server", "blender_addon")
+        for path in (ROOT / package).rglob("*.py")
+        for word in words
+        if re.search(rf"(?<![.\w]){re.escape(word)}", path.read_text(encoding="utf-8"))
+    }
+    assert found == {("official_file.py", "torch.load(")}
 
 
 def test_a_trusted_file_still_gets_no_socket(tmp_path: Path, out: Path) -> None:

@@ -307,6 +307,15 @@ def test_other_archives(tmp_path: Path) -> None:
     assert "cut off or damaged" in refusal(path).message
 
 
+def test_archives_that_would_take_for_ever(tmp_path: Path, save: Callable[..., Path]) -> None:
+    path = save({"a": torch.zeros(1000)})
+    content = bytearray(path.read_bytes())
+    at = content.rfind(b"PK\x01\x02")  # the last entry of the directory; its length is 24 bytes further on
+    content[at + 24 : at + 28] = (1 << 31).to_bytes(4, "little")
+    path.write_bytes(content)
+    assert "cut off or damaged" in refusal(path).message
+
+
 class _Runs:
     """Writes a file when it is unpickled: what a hostile checkpoint would do."""
 
