@@ -58,7 +58,7 @@ def models_folder() -> Path:
     """``$GTR_MODELS``, else ``models`` in ``$GTR_HOME``, else ``~/.gtr/models``; it need not exist."""
     chosen = os.environ.get("GTR_MODELS")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).expanduser()
     return Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr") / "models"
 
 

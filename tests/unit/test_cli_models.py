@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -149,6 +148,8 @@ def test_help_tells_where_from_and_on_which_terms(capsys: pytest.CaptureFixture[
 
 def at_terminal(command: list[str], answer: bytes, environment: dict[str, str]) -> tuple[int, str]:
     """Run a command whose standard input is a terminal, and answer its question."""
+    import pty  # not on every system
+
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "gtr_core.cli.main", *command],
