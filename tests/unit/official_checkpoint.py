@@ -5,11 +5,18 @@ Names and shapes are listed here by hand, not taken from the table under test.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.model.convert_child import Order
+from gtr_core.model.official_weights import write_weights
+from gtr_core.progress import no_progress
 
 FIELD, GENERATOR = "field", "generator"
 
@@ -118,3 +125,23 @@ def decode(f: Mapping[str, Tensor], mlp: str, features: Tensor) -> Tensor:
         features = functional.linear(features, f[f"{prefix}{i}.weight"], f[f"{prefix}{i}.bias"])
         features = functional.gelu(features) if i < count - 1 else features
     return features
+
+
+def convert(path: Path, **options: Any) -> Path:
+    """Convert in this process; the weights lie beside the checkpoint."""
+    out = path.with_name("out.safetensors")
+    progress = options.pop("progress", no_progress)
+    order = {"half": False, "trust_pickle": False, "num_heads": None, "source": "the test", **options}
+    write_weights(Order(str(path), str(out), **order), progress)
+    return out
+
+
+def refusal(path: Path, **options: Any) -> GtrError:
+    """The error of a conversion that has to fail and leave nothing."""
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(GtrError) as caught:
+        convert(path, **options)
+    assert sorted(path.parent.iterdir()) == before
+    assert caught.value.code is ErrorCode.BAD_INPUT
+    assert caught.value.message.count("\n") == 0
+    return caught.value
