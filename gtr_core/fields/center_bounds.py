@@ -9,11 +9,11 @@ from torch.nn import functional
 from gtr_core.fields.separable import SeparableDensity
 from gtr_core.fields.triplane import PLANE_AXES
 
-GELU_STEEPEST = 1.12906
+GELU_STEEPEST = 1.129
 """Not less than the largest abs(GELU'), at sqrt(2)."""
 GELU_BEND_UP, GELU_BEND_DOWN = 0.398943, 0.053991
 """GELU(x + d) lies between its tangent at x minus DOWN d^2 and plus UP d^2: half of the extremes of GELU''."""
-_CHUNK_VALUES = {"cpu": 1 << 21, "cuda": 1 << 26}
+_CHUNK_VALUES = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 class CenterBounds:
@@ -52,7 +52,7 @@ class CenterBounds:
     def __call__(self, blocks: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """See :class:`BlockBounds`."""
         rows = max(self._density.hidden, (side + 1) ** 2 * self._features[0].shape[2])
-        chunk = max(_CHUNK_VALUES.get(blocks.device.type, 1 << 20) // rows, 64)
+        chunk = max(_CHUNK_VALUES.get(blocks.device.type, 1 << 19) // rows, 64)
         parts = [self._bound(part, side) for part in torch.split(blocks, chunk)]
         low, high = (torch.cat(values) for values in zip(*parts, strict=True))
         return low, high
