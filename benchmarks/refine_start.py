@@ -8,6 +8,7 @@ has random planes and a random network. The geometry of both is the preset ``fit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,8 @@ _LEARNING = TextureConfig(
 )  # fmt: skip
 _LEARNING_STEPS = 120
 _SMALLER = 4
+_NOVEL_STEP = 4
+"""Every fourth of the twenty novel views: azimuths 72 degrees apart at elevations -30, 0 and 30."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,16 @@ class Start:
     novel: Views
 
 
-def make_starts(name: str) -> dict[str, Start]:
-    """Both starts of an object."""
+def make_starts(name: str, kinds: Sequence[str] = ("blurred", "untrained")) -> dict[str, Start]:
+    """The starts of an object."""
     around = input_views(name, "sphere14")
     mesh = reconstruct_fit(around)[1]
-    views, novel = input_views(name, "zero123plus"), novel_views(name)[::2]
-    starts = {"blurred": _blurred(mesh, around), "untrained": _untrained(RESOLUTION)}
-    return {kind: Start(field, mesh, Views(views.rgba, views.cameras), novel) for kind, field in starts.items()}
+    views, novel = input_views(name, "zero123plus"), novel_views(name)[::_NOVEL_STEP]
+    starts = {}
+    for kind in kinds:
+        field = _blurred(mesh, around) if kind == "blurred" else _untrained(RESOLUTION)
+        starts[kind] = Start(field, mesh, Views(views.rgba, views.cameras), novel)
+    return starts
 
 
 def _untrained(resolution: int) -> TriplaneField:
