@@ -84,7 +84,10 @@ def save_tensors(
     metadata |= {key: description[key] for key in ("preset", "licence", "source")}
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        part.touch(exist_ok=False)
+        usual_mode = part.stat().st_mode
         save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, part, metadata)
+        part.chmod(usual_mode)  # safetensors makes files that only their owner can read
         part.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

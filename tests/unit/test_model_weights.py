@@ -190,6 +190,12 @@ def test_description_must_be_complete(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_a_file_of_weights_has_the_permissions_of_any_other_file(file, tmp_path):
+    (tmp_path / "other").touch()
+    assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_target_that_cannot_be_written(tmp_path):
     with pytest.raises(GtrError) as caught:
         save_model(tiny(), tmp_path / "no" / "x.safetensors", description=DESCRIPTION)
