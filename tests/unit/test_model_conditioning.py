@@ -87,6 +87,15 @@ def test_rays_pass_through_the_pixels_of_the_resized_picture():
     assert torch.allclose(conditioning(views, 40)[:, 3:9], conditioning(same_view, 40)[:, 3:9], atol=1e-6)
 
 
+def test_pictures_that_are_not_square_are_squeezed_together_with_their_rays():
+    cameras = orbit([30], [20], height=20, width=30)
+    direction = conditioning(Views(torch.ones(1, 20, 30, 4), cameras), 16)[0, 3:6].permute(1, 2, 0)
+    pixels = cameras.project((cameras.positions[0] + 3 * direction).view(-1, 3))[0, :, :2].view(16, 16, 2)
+    rows, columns = torch.meshgrid(torch.arange(16) + 0.5, torch.arange(16) + 0.5, indexing="ij")
+    expected = torch.stack([columns * 30 / 16, rows * 20 / 16], -1)
+    assert torch.allclose(pixels, expected, atol=1e-4)
+
+
 def test_given_views_stay_as_they_are():
     views = make_views()
     before = views.rgba.clone()
