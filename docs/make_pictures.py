@@ -1,7 +1,7 @@
 """Make the pictures of the README: ``python docs/make_pictures.py`` (needs Debian's blender and xvfb for the panel).
 
-Writes ``docs/pictures/demo.png`` (from demo.py), ``stages.png`` (preset ``fit`` on the demo's tea tin) and
-``panel.png`` (a real Blender window).
+Writes ``docs/pictures/demo.png`` (from demo.py), ``stages.png`` (preset ``fit`` on the demo's tea tin), ``panel.png``
+and ``models.png`` (a real Blender window).
 """
 
 from __future__ import annotations
@@ -98,8 +98,28 @@ def photograph_panel() -> None:
         shutil.copy(outcome.folder / "panel.png", PICTURES / "panel.png")
 
 
+def photograph_models() -> None:
+    """``models.png``: the panel with its list of models, and with a model that has no weights."""
+    sys.path[:0] = [str(ROOT / "tests" / "e2e" / "window"), str(ROOT / "tests")]
+    import blender_window
+    from tiny_model import write_tiny_weights
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_tiny_weights(Path(folder) / "home" / "models" / "gtr-tiny.safetensors")
+        outcome = blender_window.play(ROOT / "docs" / "models_scene.py", "models", Path(folder))
+        parts = []
+        for name in ("menu", "missing"):
+            with Image.open(outcome.folder / f"{name}.png") as window:
+                parts.append(window.convert("RGB").crop((window.width - 218, 75, window.width - 30, 590)))
+    sheet = Image.new("RGB", (sum(part.width + 8 for part in parts) - 8, parts[0].height), "white")
+    for index, part in enumerate(parts):
+        sheet.paste(part, (index * (part.width + 8), 0))
+    sheet.save(PICTURES / "models.png", optimize=True)
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     run_demo()
     draw_stages()
     photograph_panel()
+    photograph_models()

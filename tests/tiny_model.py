@@ -13,7 +13,7 @@ from gtr_core.model.gtr import GTR
 from gtr_core.model.weights import save_model
 
 RADIUS = 0.6
-STEPS, POINTS = 150, 2048
+STEPS, POINTS = 250, 2048
 _SLOPE = 10.0
 """Fall of the raw density per unit of length."""
 DESCRIPTION = {"preset": "gtr-tiny", "licence": "Apache-2.0", "source": "made by the tests"}
@@ -24,7 +24,7 @@ def trained() -> GTR:
     generator = torch.Generator().manual_seed(0)
     config = CONFIGS["gtr-tiny"]
     model = GTR(config, generator=generator)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(STEPS):
         pictures = torch.rand(1, 2 + step % 5, 10, config.image_size, config.image_size, generator=generator)
         planes = model.planes_from(pictures)[0]
@@ -34,12 +34,12 @@ def trained() -> GTR:
         above = torch.sigmoid(8 * points[:, 1:2])
         color = above * torch.tensor([0.8, 0.4, 0.2]) + (1 - above) * torch.tensor([0.2, 0.3, 0.8])
         loss = mse_loss(model.density_mlp(features), raw)
-        loss = loss + mse_loss(torch.sigmoid(model.color_mlp(features)), color)
+        loss = loss + 20 * mse_loss(torch.sigmoid(model.color_mlp(features)), color)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         for group in optimizer.param_groups:
-            group["lr"] = 1e-2 * (1 - step / STEPS)
+            group["lr"] = 3e-3 * (1 - step / STEPS)
     return model.eval().requires_grad_(False)
 
 

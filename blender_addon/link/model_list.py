@@ -93,7 +93,7 @@ def add_model_file(path: Path, folder: Path) -> str:
             there, ``folder_denied``.
     """
     if path.suffix.lower() in _PICKLES:
-        raise ClientError("checkpoint_format")
+        raise ClientError("checkpoint_format", details=str(path))
     if path.suffix.lower() != SUFFIX or not path.is_file():
         raise ClientError("missing_weights", f"{path.name or 'That'} is no model file ({SUFFIX}).")
     try:

@@ -45,7 +45,9 @@ def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("gtr.choose_model", text="Use fit").model = FIT
         row.operator("gtr.choose_model_file", text="Choose File")
     elif session.server.device:
-        draw_text(layout, f"Runs on {session.server.device}", icon="BLANK1")
+        running = session.run.options.model if session.run is not None and session.run.options is not None else ""
+        words = f"{_short(running)} runs on" if running else "Runs on"
+        draw_text(layout, f"{words} {session.server.device}", icon="BLANK1")
 
 
 def _entry(model: ModelInfo) -> str:

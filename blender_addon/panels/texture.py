@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..link.model_list import FIT
 from ..result import objects as result_objects
 from ..run import stale
 from ..run.session import session
@@ -26,6 +27,9 @@ class GTR_PT_texture(GtrPanel, bpy.types.Panel):
             draw_text(layout, "Select a result of GTR to refine its colours.", icon="INFO")
         else:
             layout.label(text=result_objects.describe(active), icon="GROUP_VCOL")
+            model = str(result_objects.settings_of(active).get("model", FIT))
+            if model != FIT:
+                draw_text(layout, f"Made by {model}", icon="BLANK1")
         column = layout.column()
         column.enabled = active is not None
         row = column.row(align=True)

@@ -160,7 +160,9 @@ def _copy_install_command(context: bpy.types.Context) -> None:
 
 
 def _copy_convert_command(context: bpy.types.Context) -> None:
-    context.window_manager.clipboard = "gtr convert full_checkpoint.pth gtr.safetensors"
+    # The last line of the details is the path of the file that was chosen.
+    path = session.error.details.splitlines()[-1] if session.error is not None else "full_checkpoint.pth"
+    context.window_manager.clipboard = f'gtr convert "{path}"'
 
 
 def _choose_model_file(_context: bpy.types.Context) -> None:

@@ -126,6 +126,8 @@ def test_other_files_get_a_sentence_and_a_way_out(tmp_path: Path, name: str, row
     message = failure(caught.value)
     assert message.code == row
     assert message.text.endswith(".")
+    if row == "checkpoint_format":
+        assert message.details.splitlines()[-1] == str(tmp_path / name)  # for the command that the button copies
     assert not (tmp_path / "models").exists()
 
 
