@@ -60,8 +60,8 @@ class Run:
     mode: str
     num_pixels: int
     psnr_start: float
-    at_steps: dict[int, tuple[float, float]]
-    at_seconds: dict[float, tuple[float, int]]
+    at_steps: dict[str, tuple[float, float]]
+    at_seconds: dict[str, tuple[float, int]]
 
 
 def measure(name: str, kind: str, start: Start, loss: str, mode: str, quality: Quality) -> Run:
@@ -82,10 +82,10 @@ def measure(name: str, kind: str, start: Start, loss: str, mode: str, quality: Q
         while waiting and spent > waiting[0]:
             # A full step is longer than a budget, so what counts is the texture before it; a short one counts itself.
             texture = before or learner.optimizer.snapshot()
-            run.at_seconds[waiting.pop(0)] = (quality(*texture), steps if before else steps + 1)
+            run.at_seconds[f"{waiting.pop(0):g}"] = (quality(*texture), steps if before else steps + 1)
         steps += 1
         if steps in STEPS:
-            run.at_steps[steps] = (quality(*learner.optimizer.snapshot()), spent)
+            run.at_steps[str(steps)] = (quality(*learner.optimizer.snapshot()), spent)
     return run
 
 
@@ -140,21 +140,22 @@ def show(row: dict[str, object]) -> str:
     assert isinstance(at_steps, dict)
     assert isinstance(at_seconds, dict)
     steps = "  ".join(f"{k} steps {v[0]:5.2f} dB ({v[1]:4.1f} s)" for k, v in at_steps.items())
-    seconds = "  ".join(f"{k:g} s {v:5.2f}" for k, v in at_seconds.items())
+    seconds = "  ".join(f"{float(k):g} s {v:5.2f}" for k, v in at_seconds.items())
     return f"{row['start']:9} {row['loss']} {row['mode']:12} start {row['psnr_start']:5.2f} | {steps} | {seconds}"
 
 
 def main() -> None:
     """Measure and write ``results/refine_modes.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", nargs="+", required=True)
+    parser.add_argument("--objects", nargs="*", default=[])
     parser.add_argument("--starts", nargs="+", default=["blurred"], choices=["blurred", "untrained"])
     parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=LOSSES)
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "refine_modes.json")
+    parser.add_argument("--join", nargs="*", default=[], type=Path, help="reports whose runs come first")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    runs: list[Run] = []
+    runs = [Run(**run) for path in arguments.join for run in json.loads(path.read_text())["runs"]]
     for name in arguments.objects:
         for kind, start in make_starts(name, arguments.starts).items():
             quality = quality_on(start)
@@ -163,6 +164,7 @@ def main() -> None:
                     runs.append(measure(name, kind, start, loss, mode, quality))
                     print(name, show(table(runs[-1:])[0]), flush=True)
                     write_report(arguments.out, runs)
+    write_report(arguments.out, runs)
     for row in table(runs):
         print(show(row))
 

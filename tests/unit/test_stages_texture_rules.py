@@ -93,6 +93,13 @@ def test_step_1_moves_the_planes_by_their_rate_and_leaves_the_network(scene):
     assert 0.5e-4 < moved < 1.01e-4
 
 
+def test_learning_rates_are_those_of_the_reference():
+    assert RELEASE.color_mlp_rate(0) == 0
+    assert RELEASE.color_mlp_rate(1) == pytest.approx(1e-4)
+    assert RELEASE.color_mlp_rate(49) == pytest.approx(0.978e-4, abs=1e-7)
+    assert RELEASE.color_mlp_rate(10_000) == pytest.approx(0.05e-4)
+
+
 @pytest.mark.parametrize(("config", "power"), [(RELEASE, 1), (RELEASE_EXACT, 1), (PAPER, 2), (PAPER_EXACT, 2)])
 def test_the_loss_is_absolute_in_the_release_and_squared_in_the_paper_over_all_pixels(scene, config, power):
     mesh, views = scene
