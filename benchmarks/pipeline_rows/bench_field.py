@@ -18,7 +18,6 @@ from gtr_core.fields.triplane import sample_planes
 from gtr_core.fields.triplane_field import TriplaneField
 from pipeline_rows.row import Scale
 
-_POINTS = 1 << 14
 _COARSER = 4
 _BAND = 0.04
 """Distance from the surface over which the fitted raw value goes from the level to its end."""
@@ -49,7 +48,8 @@ def bench_field(scale: Scale, *, hidden: int | None = None, steps: int | None = 
         steps: of the fit.
     """
     hidden = scale.hidden if hidden is None else hidden
-    steps = (300 if hidden <= 64 else 120) if steps is None else steps
+    if steps is None:
+        steps = 40 if scale.plane_resolution < 128 else 300 if hidden <= 64 else 120
     source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
     name = f"field_{scale.plane_channels}x{scale.plane_resolution}_{hidden}_{steps}_{source}.safetensors"
     folder = Path(os.environ.get("GTR_BENCH_CACHE", Path(tempfile.gettempdir()) / "gtr_bench_views"))
@@ -83,7 +83,7 @@ def _fit(field: TriplaneField, steps: int) -> Tensor:
     groups = [{"params": [planes], "lr": 0.01}, {"params": field.density_mlp.parameters(), "lr": 4e-3}]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     for _ in range(steps):
-        points = _training_points(generator)
+        points = _training_points(64 * _COARSER * planes.shape[-1], generator)
         target = ISO_LEVEL + _STEEPNESS * (-shape_distance(points) / _BAND).clamp(-1, 1)
         loss = functional.smooth_l1_loss(field.density_mlp(sample_planes(planes, points))[:, 0], target)
         optimizer.zero_grad()
@@ -95,8 +95,8 @@ def _fit(field: TriplaneField, steps: int) -> Tensor:
     return fine + 0.003 * torch.randn(fine.shape, generator=generator)
 
 
-def _training_points(generator: torch.Generator) -> Tensor:
-    """(N, 3) in the box, half of them near the surface."""
-    points = torch.rand(4 * _POINTS, 3, generator=generator) * 2 - 1
+def _training_points(count: int, generator: torch.Generator) -> Tensor:
+    """(count, 3) in the box, half of them near the surface."""
+    points = torch.rand(4 * count, 3, generator=generator) * 2 - 1
     near = shape_distance(points).abs() < 1.5 * _BAND
-    return torch.cat([points[near][: _POINTS // 2], points[~near][: _POINTS // 2]])
+    return torch.cat([points[near][: count // 2], points[~near][: count // 2]])
