@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _interruptible() as interrupt:
         try:
             options.run(options, interrupt.check)
+            sys.stdout.flush()
         except Cancelled as stop:
             print(str(stop) or "Cancelled. Nothing was written.", file=sys.stderr)
             return CANCELLED
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except GtrError as error:
             print(f"gtr: {error}", file=sys.stderr)
             return USER_ERROR
+        except BrokenPipeError:
+            # The reader of our output, such as head, has seen enough. Python would try to write the rest at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 

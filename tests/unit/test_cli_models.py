@@ -221,3 +221,10 @@ def test_ctrl_c_keeps_the_beginning_and_the_same_command_goes_on(
     assert main(download(site, "--accept-license", "--keep")) == USER_ERROR
     assert site.requests[-1]["Range"] == f"bytes={kept}-"
     assert f"SHA-256 {sha256(site.content).hexdigest()}" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m gtr_core.cli.main models | head -c 1"
+    environment = {**os.environ, "GTR_HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("M", "")
