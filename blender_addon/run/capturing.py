@@ -78,8 +78,12 @@ class Capturing:
     def _begin(self, run: Run) -> Capture:
         self._again = self._changed_meanwhile = False
         self._signature = view_source.signature_of(run.source_names)
-        self._capture = view_source.begin(run)
-        return self._capture
+        capture = view_source.begin(run)
+        with windows.view_context() as context:
+            # Copying a material tags the original: that must not count as the user's change of it.
+            context.view_layer.update()
+        self._capture = capture
+        return capture
 
     def drop(self) -> None:
         """End the capture and leave no trace of it."""
