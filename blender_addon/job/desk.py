@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..texture.values import BakeSurface
-    from ..values import Background, CapturedView, Handle, ReconstructOptions, RefineOptions
+    from ..values import Background, CapturedView, Event, Handle, ReconstructOptions, RefineOptions
 
 
 class JobDesk(ABC):
@@ -21,6 +21,10 @@ class JobDesk(ABC):
     @abstractmethod
     def _submit(self, task: tasks.Task) -> Handle:
         """Queue a task."""
+
+    @abstractmethod
+    def poll(self) -> list[Event]:
+        """All events since the last call, oldest first. Cheap; made for a timer."""
 
     @abstractmethod
     def known_jobs(self) -> dict[Handle, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The add-on's worker thread and the real server: started, used, killed in the middle, found again, stopped."""
+"""The add-on's job process and the real server: started, used, killed in the middle, found again, stopped."""
 
 import io
 import os
@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import psutil
 import pytest
+from job_events import collect, of, to_end
 from PIL import Image
 
 from blender_addon.camera_sets import cameras
@@ -34,7 +35,6 @@ from blender_addon.values import (
 
 SIZE, RADIUS = 48, 0.8
 OPTIONS = ReconstructOptions(grid_resolution=32, background=Background("alpha"))
-ENDS = (Finished, Failed, Cancelled)
 
 
 def png(array: np.ndarray) -> bytes:
@@ -108,30 +108,10 @@ def server_pid(folder) -> int:
     return state.pid
 
 
-def collect(runner: JobProcess, until, seconds: float = 60) -> list:
-    events = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for event in runner.poll():
-            events.append(event)
-            if until(event):
-                return events
-        time.sleep(0.02)
-    raise AssertionError(f"nothing of the kind among {events}")
-
-
-def to_end(runner: JobProcess, handle: str, seconds: float = 60) -> list:
-    return collect(runner, lambda e: isinstance(e, ENDS) and e.handle == handle, seconds)
-
-
-def of(kind: type, events: list) -> list:
-    return [event for event in events if isinstance(event, kind)]
-
-
 @pytest.fixture(scope="module")
 def ball(runner) -> MeshReady:
     """A finished reconstruction, refined."""
-    events = to_end(runner, runner.submit_reconstruct(ball_views(), OPTIONS, RefineOptions(steps=3)))
+    events = to_end(runner, runner.submit_reconstruct(ball_views(), OPTIONS, RefineOptions(steps=3)), 60)
     assert isinstance(events[-1], Finished), events[-1]
     (mesh,) = of(MeshReady, events)
     final = of(ColorsReady, events)[-1]

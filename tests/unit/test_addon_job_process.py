@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from fake_gtr_server import FakeServer, finish_at_once
+from job_events import collect, to_end
 
 from blender_addon import job_process
 from blender_addon.job_process import JobProcess, python_programs
@@ -22,7 +23,6 @@ from blender_addon.values import (
     Cancelled,
     CapturedView,
     ColorsReady,
-    Event,
     Failed,
     Finished,
     MeshReady,
@@ -52,28 +52,12 @@ def runner(fake):
     assert made.shutdown(10)
 
 
-def collect(runner: JobProcess, until: Callable[[Event], bool], seconds: float = 20) -> list[Event]:
-    events: list[Event] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for event in runner.poll():
-            events.append(event)
-            if until(event):
-                return events
-        time.sleep(0.01)
-    raise AssertionError(f"nothing of the kind among {events}")
-
-
 def wait_for(runner: JobProcess, condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
         assert not [event for event in runner.poll() if isinstance(event, Failed)]
         time.sleep(0.01)
-
-
-def to_end(runner: JobProcess, handle: str) -> list[Event]:
-    return collect(runner, lambda e: isinstance(e, (Finished, Failed, Cancelled)) and e.handle == handle)
 
 
 def child_of_this_process() -> psutil.Process:

@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_gtr_server import FakeJob, FakeServer, finish_at_once, npz, results_of, tetrahedron
+from job_events import collect, of, to_end
 
 from blender_addon.job import follow as job_follow
 from blender_addon.jobs import JobRunner
@@ -22,7 +22,6 @@ from blender_addon.values import (
     Cancelled,
     CapturedView,
     ColorsReady,
-    Event,
     Failed,
     Finished,
     Lost,
@@ -35,8 +34,6 @@ from blender_addon.values import (
     ServerLine,
     ServerSettings,
 )
-
-ENDS = (Finished, Failed, Cancelled)
 
 
 @pytest.fixture(autouse=True)
@@ -68,26 +65,6 @@ def views(count: int = 4) -> list[CapturedView]:
     eye = [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
     k = [[100.0, 0, 8], [0, 100, 8], [0, 0, 1]]
     return [CapturedView(f"View {i}", b"png%d" % i, k, eye, b"depth%d" % i, None, b"mask%d" % i) for i in range(count)]
-
-
-def collect(runner: JobRunner, until: Callable[[Event], bool], seconds: float = 10) -> list[Event]:
-    events: list[Event] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for event in runner.poll():
-            events.append(event)
-            if until(event):
-                return events
-        time.sleep(0.01)
-    raise AssertionError(f"nothing of the kind among {events}")
-
-
-def to_end(runner: JobRunner, handle: str, seconds: float = 10) -> list[Event]:
-    return collect(runner, lambda e: isinstance(e, ENDS) and e.handle == handle, seconds)
-
-
-def of(kind: type, events: list[Event]) -> list:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def test_reconstruction_with_refinement(fake, runner) -> None:
@@ -210,7 +187,9 @@ def test_cancel_before_its_turn(fake, runner) -> None:
     first = runner.submit_reconstruct(views(), ReconstructOptions())
     second = runner.submit_reconstruct(views(), ReconstructOptions())
     runner.cancel(second)
-    time.sleep(0.3)
+    deadline = time.monotonic() + 20
+    while not fake.jobs and time.monotonic() < deadline:
+        time.sleep(0.01)
     runner.cancel(first)
     events = to_end(runner, second)
     assert [event.handle for event in of(Cancelled, events)] == [first, second]
