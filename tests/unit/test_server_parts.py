@@ -14,7 +14,7 @@ from gtr_server.events import EventLog
 from gtr_server.faults import inject
 from gtr_server.job import Task
 from gtr_server.logs import JsonLines
-from gtr_server.progress_scale import WEIGHTS, WITH_DEPTH, overall
+from gtr_server.progress_scale import LEARNED, WEIGHTS, WITH_DEPTH, overall
 from gtr_server.reporter import INTERVAL, Reporter
 
 # --- messages, events, progress -------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_every_message_survives_the_wire(kind: type[Any]) -> None:
     assert json.loads(data)[0] == kind.__name__
 
 
-@pytest.mark.parametrize("task", [*Task, WITH_DEPTH])
+@pytest.mark.parametrize("task", [*Task, WITH_DEPTH, LEARNED])
 def test_progress_rises_from_nothing_to_all(task: str) -> None:
     scale = WEIGHTS[task]
     assert sum(scale.values()) == 100

@@ -260,3 +260,23 @@ def test_oldest_results_go_when_the_quota_is_used_up(tmp_path: Path) -> None:
         assert caught.value.code is ProblemCode.PURGED
     assert store.get(child.id).state is State.QUEUED
     store.close()
+
+
+def test_a_file_that_jobs_share_counts_once_for_the_quota(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    settings.jobs.mkdir(parents=True)
+    store = Store(settings.database)
+    jobs = [submit(store) for _ in range(3)]
+    first = settings.jobs / jobs[0].id / "base"
+    for job in jobs:
+        store.claim()
+        (settings.jobs / job.id).mkdir()
+        base = settings.jobs / job.id / "base"
+        if base == first:
+            base.write_bytes(bytes(900))
+        else:
+            os.link(first, base)
+        store.succeed(job.id, [], [], {})
+    clean(store, settings, BlobStore(settings.blobs), quota=1000)
+    assert [(settings.jobs / job.id / "base").exists() for job in jobs] == [True] * 3
+    store.close()
