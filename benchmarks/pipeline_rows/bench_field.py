@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -19,6 +18,9 @@ from gtr_core.fields.triplane_field import TriplaneField
 from pipeline_rows.row import Scale
 
 _COARSER = 4
+"""Texels of the final planes to one that is fitted, along each axis."""
+_VERSION = 2
+"""Of the shape and its fit: fields of other versions on disk are not used."""
 _BAND = 0.04
 """Distance from the surface over which the fitted raw value goes from the level to its end."""
 _STEEPNESS = 12.0
@@ -49,9 +51,8 @@ def bench_field(scale: Scale, *, hidden: int | None = None, steps: int | None = 
     """
     hidden = scale.hidden if hidden is None else hidden
     if steps is None:
-        steps = 40 if scale.plane_resolution < 128 else 300 if hidden <= 64 else 120
-    source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-    name = f"field_{scale.plane_channels}x{scale.plane_resolution}_{hidden}_{steps}_{source}.safetensors"
+        steps = 120 if scale.plane_resolution < 128 else 300 if hidden <= 64 else 120
+    name = f"field_{scale.plane_channels}x{scale.plane_resolution}_{hidden}_{steps}_v{_VERSION}.safetensors"
     folder = Path(os.environ.get("GTR_BENCH_CACHE", Path(tempfile.gettempdir()) / "gtr_bench_views"))
     field = _start(scale, hidden)
     if (folder / name).exists():

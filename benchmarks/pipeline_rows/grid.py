@@ -48,16 +48,21 @@ def _by_layers(stage: str, field: TriplaneField, resolution: int, scale: Scale, 
     fast = timed(
         lambda: found.append(surface_cells(field, resolution, ISO_LEVEL)), scale.device, repeats or scale.repeats
     )
-    layers = [1 + (2 * k + 1) * (resolution - 1) // (2 * _LAYERS) for k in range(_LAYERS)]
+    layers = sampled_layers(resolution)
     expected: list[ActiveCells] = []
-    slow = timed(lambda: expected.append(_layer_cells(field, resolution, layers)), scale.device)
+    slow = timed(lambda: expected.append(layer_cells(field, resolution, layers)), scale.device)
     agreement = _agreement(_in_layers(found[0], layers), expected[0])
     note = f"{resolution}^3 nodes, straightforward on {2 * _LAYERS} slices and scaled up; {agreement}"
     return row(stage, fast, slow, share=2 * _LAYERS / resolution, note=note)
 
 
+def sampled_layers(resolution: int) -> list[int]:
+    """Padded numbers of a few layers of cells, spread over the grid."""
+    return [1 + (2 * k + 1) * (resolution - 1) // (2 * _LAYERS) for k in range(_LAYERS)]
+
+
 @torch.no_grad()
-def _layer_cells(field: TriplaneField, resolution: int, layers: Sequence[int]) -> ActiveCells:
+def layer_cells(field: TriplaneField, resolution: int, layers: Sequence[int]) -> ActiveCells:
     """The active cells of layers between two slices each, every node asked."""
     line = torch.linspace(-1, 1, resolution, device=field.planes.device)
     y, z = torch.meshgrid(line, line, indexing="ij")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gtr_core.fields.surface import ISO_LEVEL, density_grid
+from gtr_core.fields.separable import SeparableDensity
+from gtr_core.fields.surface import ISO_LEVEL
 from gtr_core.geometry.marching_cubes import marching_cubes
 from pipeline_rows.bench_field import bench_field
 from pipeline_rows.row import Row, Scale, row, timed
@@ -20,7 +21,7 @@ def measure(scale: Scale) -> Row:
         from skimage import measure as skimage
     except ImportError as error:
         raise RuntimeError("scikit-image is not installed; install the extra dev") from error
-    sdf = ISO_LEVEL - _dense(scale)
+    sdf = _distance(scale)
     surface: list[tuple[Tensor, Tensor]] = []
     fast = timed(lambda: surface.append(marching_cubes(sdf)), scale.device, 2 * scale.repeats)
     probe = sdf.clone().requires_grad_()
@@ -31,6 +32,9 @@ def measure(scale: Scale) -> Row:
     return row("marching_cubes", fast, slow, note=note)
 
 
-def _dense(scale: Scale) -> Tensor:
-    with torch.no_grad():
-        return density_grid(bench_field(scale), scale.grid)
+@torch.no_grad()
+def _distance(scale: Scale) -> Tensor:
+    """(R, R, R) level - density."""
+    field = bench_field(scale)
+    density = SeparableDensity(field, scale.grid)
+    return torch.stack([ISO_LEVEL - field.density_head.density(density.raw_slice(x)) for x in range(scale.grid)])
