@@ -163,6 +163,7 @@ ROWS: dict[str, Row] = {
         "No surface found: views or cameras may not match.",
         (("Show Cameras", "show_cameras"),),
         server_codes=("empty_reconstruction",),
+        server_says=True,
     ),
     "unknown_job": Row(
         "Server forgot this object.",

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from server_under_test import ROOT, Client, problem
 from sphere_request import plain_request, sphere_request
 
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.model.library import list_models
 from gtr_core.progress import Cancelled
+from gtr_server.__main__ import _know_checksums
 from gtr_server.blobs import BlobStore
 from gtr_server.reporter import Reporter
 from gtr_server.services import Services
@@ -70,8 +71,6 @@ def test_a_file_of_weights_becomes_a_model(shared: tuple[Client, Services], fold
         assert (model["state"], model["preset"], model["code"], model["detail"]) == ("ready", "gtr-tiny", None, "")
         assert (model["bytes"], model["license"]) == (tiny_weights.stat().st_size, "Apache-2.0")
         assert client.post("/jobs", {**plain_request(client), "model": name}).status_code == 202
-    list_models()  # as housekeeping does
-    assert models_of(client)["gtr-tiny"]["sha256"] == hashlib.sha256(tiny_weights.read_bytes()).hexdigest()
     assert client.get("/server").json()["models_folder"] == str(folder)
     assert client.get("/server").json()["models"] == client.get("/models").json()
     few = {**plain_request(client), "model": "gtr-tiny", "images": []}
@@ -108,6 +107,17 @@ def test_unusable_files_are_listed_as_such(
     assert "gtr-mini" in model["detail"]
     assert str(folder) not in str(model)
     assert document["state"] == "invalid"
+
+
+def test_housekeeping_learns_the_checksums(shared: tuple[Client, Services], folder: Path, tiny_weights: Path) -> None:
+    shutil.copy(tiny_weights, folder / "gtr-tiny.safetensors")
+    stopping = threading.Event()
+    stopping.set()
+    _know_checksums(stopping)  # leaves at once
+    assert models_of(shared[0])["gtr-tiny"]["sha256"] is None
+    stopping.clear()
+    _know_checksums(stopping)
+    assert models_of(shared[0])["gtr-tiny"]["sha256"] == hashlib.sha256(tiny_weights.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["../gtr-tiny", "a/b", "gtr-tiny.safetensors", ".hidden", "GTR-TINY", "x" * 100])
