@@ -122,3 +122,24 @@ def test_a_row_comes_from_a_process_of_its_own(bench):
     row = bench.measure_apart("rasterize", arguments)
     assert isinstance(row, bench.Row), row
     assert row.stage == "rasterize"
+
+
+def test_the_picture_shows_every_row(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS.parent / "docs"))
+    import make_pipeline_picture
+    from PIL import Image
+
+    figures = {"fast_cpu_s": 0.5, "straightforward_cpu_s": 20.0, "wall_s": 0.6, "peak_mb": 400.0, "note": ""}
+    report = {"device": "a CPU", "threads": 1, "torch": "2", "rows": []}
+    sizes = []
+    for ratio in (40.0, 0.9):
+        report["rows"].append({"stage": "grid_256", "ratio": ratio, **figures})
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        make_pipeline_picture.main(["--report", str(tmp_path / "report.json"), "--out", str(tmp_path / "table.png")])
+        with Image.open(tmp_path / "table.png") as picture:
+            sizes.append(picture.size)
+            bars = np.asarray(picture.convert("RGB"))
+    assert sizes[1][1] > sizes[0][1]
+    blue = (bars == make_pipeline_picture._BAR).all(-1)
+    lengths = blue.sum(1)
+    assert lengths.max() > 20 * lengths[lengths > 0].min()
