@@ -29,12 +29,12 @@ from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import psnr
 from gtr_core.stages.surface_samples import sample_surface
-from gtr_core.stages.texture_config import PAPER, RELEASE
+from gtr_core.stages.texture_config import PAPER, PAPER_EXACT, RELEASE, RELEASE_EXACT
 from gtr_core.stages.texture_learner import TextureLearner
 from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.views import Views
 
-LOSSES = {"l1": RELEASE, "l2": PAPER}
+LOSSES = {"l1": (RELEASE_EXACT, RELEASE), "l2": (PAPER_EXACT, PAPER)}
 MODES = {"exact": 0, "32768 pixels": 1 << 15, "16384 pixels": 1 << 14}
 """Pixels in each step; 0 takes all."""
 STEPS = (20, 50, 100)
@@ -66,7 +66,8 @@ class Run:
 
 def measure(name: str, kind: str, start: Start, loss: str, mode: str, quality: Quality) -> Run:
     """Refine until both the last of ``SECONDS`` and the last of ``STEPS`` are passed."""
-    config = replace(LOSSES[loss], pixels_per_step=MODES[mode])
+    exact, stochastic = LOSSES[loss]
+    config = replace(stochastic, pixels_per_step=MODES[mode]) if MODES[mode] else exact
     samples = sample_surface(start.mesh, start.views, config)
     field, surface = start.field, TexturedSurface(start.field, samples, config)
     clock = time.process_time()

@@ -19,7 +19,7 @@ from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.straightforward import refine_straightforward, texture_loss
 from gtr_core.stages.surface_samples import SurfaceSamples, sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
-from gtr_core.stages.texture_config import PAPER
+from gtr_core.stages.texture_config import PAPER, PAPER_EXACT
 from gtr_core.stages.texture_gradient import TextureGradient
 from gtr_core.stages.texture_learner import TextureLearner
 from gtr_core.stages.texture_pixels import TexturedSurface
@@ -32,7 +32,7 @@ FULL_STEPS = 20
 _SHARE = 24
 """One part in so many of the pixels is learned from in a stochastic step."""
 _LONGEST = 400
-_EXACT = replace(PAPER, supersample=1, pixels_per_step=0)
+_EXACT, _STOCHASTIC = replace(PAPER_EXACT, supersample=1), replace(PAPER, supersample=1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Scene:
 
 
 def _learner(scene: _Scene, pixels_per_step: int) -> TextureLearner:
-    config = replace(_EXACT, pixels_per_step=pixels_per_step)
+    config = replace(_STOCHASTIC, pixels_per_step=pixels_per_step) if pixels_per_step else _EXACT
     return TextureLearner(scene.field, TexturedSurface(scene.field, scene.samples, config), config)
 
 

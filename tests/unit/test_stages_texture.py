@@ -17,7 +17,7 @@ from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.surface_samples import sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
 from gtr_core.stages.texture import refine_texture
-from gtr_core.stages.texture_config import FIT, PAPER, PAPER_EXACT, RELEASE
+from gtr_core.stages.texture_config import FIT, PAPER_EXACT, RELEASE, RELEASE_EXACT
 from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.stages.texture_state import TextureOptimizer
 
@@ -64,7 +64,7 @@ def test_loss_falls_and_only_the_texture_changes(scene, preset):
 
 def test_paper_loss_reproduces_a_straightforward_loop(scene):
     mesh, views = scene
-    config = replace(PAPER, supersample=1)
+    config = replace(PAPER_EXACT, supersample=1)
     field = make_field(seed=3)
     refined, _, log = refine_texture(field, mesh, views, config, steps=3)
 
@@ -103,7 +103,7 @@ def test_untouched_texels_fade_by_weight_decay_alone_or_not_at_all(scene):
     mesh, views = scene
     field = make_field()
     front = views[[0]]
-    for config, factor in ((replace(RELEASE, supersample=1), (1 - 0.15 * 0.05) ** 10), (SMALL_FIT, 1.0)):
+    for config, factor in ((replace(RELEASE_EXACT, supersample=1), (1 - 0.15 * 0.05) ** 10), (SMALL_FIT, 1.0)):
         _, state, _ = refine_texture(field, mesh, front, config, steps=10)
         planes, moment = state.tensors["planes"], state.tensors["planes.exp_avg_sq"]
         untouched = moment == 0
@@ -175,7 +175,7 @@ def test_inner_pixels_leave_out_outlines_and_grazing_surfaces(scene):
 
 def test_supersampled_pixels_are_means_with_white_where_nothing_is_hit(scene):
     mesh, views = scene
-    config = replace(RELEASE, supersample=3)
+    config = replace(RELEASE_EXACT, supersample=3)
     field = make_field()
     samples = sample_surface(mesh, views, config)
     with torch.no_grad():
@@ -222,11 +222,11 @@ def test_finishing_early_keeps_what_is_reached(scene):
     mesh, views = scene
     calls = []
     refined, state, log = refine_texture(
-        make_field(), mesh, views, replace(RELEASE, supersample=1), steps=50,
+        make_field(), mesh, views, replace(RELEASE_EXACT, supersample=1), steps=50,
         should_finish=lambda: len(calls) == 3 or calls.append(0),
     )  # fmt: skip
     assert state.steps == len(log.losses) == 4
-    expected = refine_texture(make_field(), mesh, views, replace(RELEASE, supersample=1), steps=4)[0]
+    expected = refine_texture(make_field(), mesh, views, replace(RELEASE_EXACT, supersample=1), steps=4)[0]
     assert torch.equal(refined.planes, expected.planes)
 
 
@@ -236,7 +236,7 @@ def test_previews_are_the_colours_of_the_vertices_and_not_too_many(scene, monkey
     clock = iter(range(1000))
     monkeypatch.setattr(texture.time, "monotonic", lambda: next(clock) * 0.2)
     shown = []
-    config = replace(RELEASE, supersample=1)
+    config = replace(RELEASE_EXACT, supersample=1)
     refine_texture(make_field(kind), mesh, views, config, steps=12, on_colors=lambda *entry: shown.append(entry))
     assert 2 <= len(shown) < 11
     step, colors = shown[-1]
@@ -247,7 +247,7 @@ def test_previews_are_the_colours_of_the_vertices_and_not_too_many(scene, monkey
 def test_strength_scales_the_steps(scene):
     mesh, views = scene
     field = make_field()
-    config = replace(RELEASE, supersample=1, planes_weight_decay=0.0)
+    config = replace(RELEASE_EXACT, supersample=1, planes_weight_decay=0.0)
     moves = [
         (refine_texture(field, mesh, views, config, steps=1, strength=s)[0].planes - field.planes).abs().max()
         for s in (1.0, 0.1)
@@ -268,7 +268,7 @@ def test_state_survives_a_round_trip_through_plain_tensors():
 def test_colours_at_vertices_are_those_of_the_mesh_with_vertex_colours(scene, kind):
     mesh, views = scene
     field = make_field(kind)
-    config = replace(PAPER, colors_at="vertices")
+    config = replace(PAPER_EXACT, colors_at="vertices")
     surface = TexturedSurface(field, sample_surface(mesh, views, config), config)
     with torch.no_grad():
         shown = mesh.with_colors(field.color(mesh.vertices).clamp(0, 1))

@@ -188,3 +188,12 @@ def test_neither_the_field_nor_its_network_is_changed_by_a_learner(scene):
     assert torch.equal(field.planes, planes)
     assert all(torch.equal(value, weights[name]) for name, value in field.color_mlp.state_dict().items())
     assert learner.optimizer.planes.shape == (3, CHANNELS, RESOLUTION, RESOLUTION)
+
+
+def test_stochastic_presets_fade_unseen_texels_in_60_steps_as_exact_ones_in_20():
+    for exact, stochastic in ((RELEASE_EXACT, RELEASE), (PAPER_EXACT, PAPER)):
+        assert exact.pixels_per_step == 0 < stochastic.pixels_per_step
+        fades = [(1 - c.planes_lr * c.planes_weight_decay) ** n for c, n in ((exact, 20), (stochastic, 60))]
+        assert fades[0] == pytest.approx(fades[1], rel=2e-3)
+        assert exact.planes_lr == 0.15
+        assert replace(stochastic, planes_lr=exact.planes_lr, pixels_per_step=0) == exact
