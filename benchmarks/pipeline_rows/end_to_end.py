@@ -19,7 +19,7 @@ from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.straightforward import refine_straightforward
 from gtr_core.stages.surface_samples import sample_surface
 from gtr_core.stages.texture import refine_texture
-from gtr_core.stages.texture_config import PAPER, TextureConfig
+from gtr_core.stages.texture_config import PAPER_EXACT, TextureConfig
 from gtr_core.stages.texture_pixels import TexturedSurface
 from gtr_core.views import Views
 from pipeline_rows.bench_field import bench_field
@@ -33,7 +33,7 @@ _SHARE = 24
 _TOGETHER = 4
 """Steps between two looks at the novel views."""
 _LONGEST = 400
-_EXACT = replace(PAPER, supersample=1, pixels_per_step=0)
+_EXACT = replace(PAPER_EXACT, supersample=1)
 
 
 @dataclass(frozen=True)
