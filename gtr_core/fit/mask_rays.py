@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,7 +53,8 @@ class MaskRays:
         """Rays of the views reduced to images whose longer side has ``size`` pixels (never enlarged)."""
         cameras, colors, alpha = reduced(views, size)
         origins, directions = pixel_rays(cameras)
-        pixel = (alpha > 0.5).flatten().nonzero().squeeze(-1)
+        # An object thinner than such a pixel covers none of them by half; then its best covered ones stand for it.
+        pixel = (alpha > alpha.amax() / 2).flatten().nonzero().squeeze(-1)
         view = torch.div(pixel, cameras.height * cameras.width, rounding_mode="floor")
         flat = colors.permute(0, 2, 3, 1).reshape(-1, 3)
         return cls(
@@ -62,6 +64,11 @@ class MaskRays:
 
     def __len__(self) -> int:
         return len(self.pixel)
+
+    @cached_property
+    def single_cameras(self) -> list[Cameras]:
+        """The camera of each view alone: checked once, not whenever points are projected."""
+        return [self.cameras[[view]] for view in range(len(self.cameras))]
 
     def image_of(self, values: Tensor) -> Tensor:
         """(V, 1, S, S) image of one value per ray (N,), 0 in the background."""

@@ -11,17 +11,22 @@ from gtr_core.fit.volume_fit import inside_hull
 from gtr_core.views import Views
 
 _IMAGE_SIZE = 256
-_RADIUS = 2.0
-"""Of the balls that are put back, in nodes; the hull trims them."""
+_RADIUS = 4.0
+"""How far from the point that is put back the surface swells, in nodes; the hull trims it."""
+_OVERSHOOT = 1.15
+_DEPTH = 0.3
+"""How far inside the point comes to lie, in nodes; by the overshoot more the farther outside it was, so that what is
+put back there is some nodes wide."""
 _PASSES = 2
+_CHUNK = 1 << 12
 
 
 @torch.no_grad()
 def restore_missed(views: Views, carved: SdfGrid, hull: SdfGrid) -> SdfGrid:
     """Let every foreground ray that meets the hull meet the fitted surface, too.
 
-    Where a ray meets the hull and nothing else, a small ball is put back at the point of the ray that comes closest
-    to the result.
+    Where a ray meets the hull and nothing else, the surface swells smoothly around the point of the ray that comes
+    closest to it.
 
     Args:
         views: masked views.
@@ -39,19 +44,23 @@ def restore_missed(views: Views, carved: SdfGrid, hull: SdfGrid) -> SdfGrid:
         missed = possible & ~hit
         if not bool(missed.any()):
             break
-        carved = _with_balls(carved, (rays.origins + rays.directions * distance[:, None])[missed])
+        carved = _swollen(carved, (rays.origins + rays.directions * distance[:, None])[missed])
     return carved
 
 
-def _with_balls(grid: SdfGrid, centres: Tensor) -> SdfGrid:
-    """Union of a distance and small balls around points (N, 3)."""
+def _swollen(grid: SdfGrid, centres: Tensor) -> SdfGrid:
+    """The distance lowered until points (N, 3) lie inside, by less and less around them."""
     resolution, spacing = grid.resolution, spacing_of(grid.resolution)
-    reach = torch.arange(-int(_RADIUS) - 1, int(_RADIUS) + 2, device=centres.device)
+    reach = torch.arange(-int(_RADIUS), int(_RADIUS) + 1, device=centres.device)
     offsets = torch.cartesian_prod(reach, reach, reach)
-    nodes = ((centres + 1) / spacing).round().long()[:, None] + offsets
-    inside_box = ((nodes >= 0) & (nodes < resolution)).all(-1)
-    away = (nodes * spacing - 1 - centres[:, None]).norm(dim=-1) - _RADIUS * spacing
-    nodes, away = nodes[inside_box], away[inside_box]
-    flat = (nodes[:, 0] * resolution + nodes[:, 1]) * resolution + nodes[:, 2]
-    values = grid.values.flatten().scatter_reduce(0, flat, away, "amin")
-    return SdfGrid(values.reshape(grid.values.shape))
+    most = torch.zeros_like(grid.values).flatten()
+    for part in torch.split(centres, _CHUNK):
+        nodes = ((part + 1) / spacing).round().long()[:, None] + offsets
+        away = (nodes * spacing - 1 - part[:, None]).norm(dim=-1) / (_RADIUS * spacing)
+        needed = _OVERSHOOT * grid.sample(part).clamp(min=0) + _DEPTH * spacing
+        lowered = needed[:, None] * (1 - away**4).square()
+        touched = ((nodes >= 0) & (nodes < resolution)).all(-1) & (away < 1)
+        nodes, lowered = nodes[touched], lowered[touched]
+        flat = (nodes[:, 0] * resolution + nodes[:, 1]) * resolution + nodes[:, 2]
+        most.scatter_reduce_(0, flat, lowered, "amax")
+    return SdfGrid(grid.values - most.reshape(grid.values.shape))

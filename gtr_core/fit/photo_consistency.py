@@ -73,7 +73,7 @@ def disagreement(rays: MaskRays, chosen: Tensor, weight: Tensor, points: Tensor)
         asked = (weight[view] > 0).nonzero().squeeze(-1)
         if len(asked) == 0:
             continue
-        pixels = rays.cameras[[view]].project(points[asked].reshape(-1, 3))[..., :2]
+        pixels = rays.single_cameras[view].project(points[asked].reshape(-1, 3))[..., :2]
         found = sample_images(rays.images[view : view + 1], pixels).reshape(len(asked), -1, 3)
         difference = (found - rays.colors[chosen[asked], None]).abs().mean(-1).clamp(max=_MAX_DIFFERENCE)
         cost.index_add_(0, asked, difference * weight[view, asked, None])

@@ -23,7 +23,7 @@ from gtr_core.fit.hull_smoothing import smoothed_hull
 from gtr_core.fit.levels import LevelsOfDetail
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
-from gtr_core.fit.sdf_grid import SdfGrid, node_positions
+from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
 
@@ -55,9 +55,9 @@ class FitConfig:
         rays: per step.
         samples: per ray, within ``band`` of the surface.
         band: half the sampled length along a ray, in widths of the stage.
-        points: per step where the distance's shape is judged.
         retrace: steps between two tracings of all rays.
-        learning_rate: world units per step, for each of a stage's three levels of detail.
+        learning_rate: world units in a stage's first step, for each of its three levels of detail.
+        final_rate: share of it in the last step; what chance of the chosen rays has pitted becomes smooth again.
         photo: weight of the photo-consistency.
         masks: weight of the rays that must hit.
         eikonal: weight of the gradient's length.
@@ -67,21 +67,22 @@ class FitConfig:
     """
 
     stages: tuple[FitStage, ...] = (
-        FitStage(48, 100, 64, 0.04),
-        FitStage(64, 120, 128, 0.025),
-        FitStage(96, 80, 128, 0.015),
+        FitStage(48, 80, 64, 0.04),
+        FitStage(64, 100, 128, 0.025),
+        FitStage(96, 70, 128, 0.015),
+        FitStage(128, 50, 256, 0.01),
     )
     smoothing: float = 0.12
     rays: int = 3000
     samples: int = 15
     band: float = 4.0
-    points: int = 3000
     retrace: int = 25
     learning_rate: float = 0.002
+    final_rate: float = 0.05
     photo: float = 0.02
     masks: float = 0.04
     eikonal: float = 0.05
-    bending: float = 0.5
+    bending: float = 0.2
     edge: float = 1.0
 
 
@@ -99,7 +100,7 @@ def fit_surface(
         views: masked views.
         hull: distance of their visual hull.
         config: weights and stages.
-        seed: of the random choice of rays and points.
+        seed: of the random choice of rays.
         progress: called once per step as stage ``fit``.
 
     Returns:
@@ -113,7 +114,7 @@ def fit_surface(
         fit = _StageFit(views, hull, carved, config, stage, generator)
         for step in range(stage.steps):
             progress("fit", done, total)
-            fit.step(retrace=step % config.retrace == 0)
+            fit.step(step)
             done += 1
         carved = fit.carved()
     progress("fit", total, total)
@@ -151,13 +152,15 @@ class _StageFit:
         """The distance as it stands."""
         return SdfGrid(self._distance())
 
-    def step(self, *, retrace: bool) -> None:
-        """One step of the optimiser, with a fresh look at visibility if asked."""
-        carved = SdfGrid(self._distance())
-        if retrace:
+    def step(self, number: int) -> None:
+        """One step of the optimiser, with a fresh look at visibility from time to time."""
+        config, carved = self.config, SdfGrid(self._distance())
+        if number % config.retrace == 0:
             with torch.no_grad():
                 self.witnesses = Witnesses.of(inside_hull(carved, self.hull), self.rays)
-                self.near = (carved.values.abs() < 2 * carved.spacing).flatten().nonzero().squeeze(-1)
+                self.stencils = _stencils(carved)
+        slower = 1 - (1 - config.final_rate) * number / self.stage.steps
+        self.optimizer.param_groups[0]["lr"] = config.learning_rate * slower
         loss = self._ray_loss(carved) + self._shape_loss(carved)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -189,15 +192,23 @@ class _StageFit:
 
     def _shape_loss(self, carved: SdfGrid) -> Tensor:
         config, spacing = self.config, carved.spacing
-        nodes = self.near[torch.randint(len(self.near), (config.points,), generator=self.generator)]
-        centre = node_positions(nodes, carved.resolution)
-        centre = centre + (torch.rand(centre.shape, generator=self.generator) - 0.5) * spacing
-        steps = torch.eye(3) * spacing
-        stencil = torch.cat([torch.zeros(1, 3), steps, -steps])
-        values = carved.sample((centre[:, None] + stencil).reshape(-1, 3)).reshape(-1, 7)
+        values = carved.values.flatten()[self.stencils]
         gradient = (values[:, 1:4] - values[:, 4:]) / (2 * spacing)
         bend = (values[:, 1:].sum(1) - 6 * values[:, 0]) / spacing
         eikonal = (gradient.norm(dim=-1) - 1).square().mean()
         bending = smooth_l1_loss(bend, torch.zeros_like(bend), beta=config.edge)
         loss: Tensor = config.eikonal * eikonal + config.bending * bending
         return loss
+
+
+def _stencils(surface: SdfGrid) -> Tensor:
+    """Flat indices (N, 7) of every node near the surface, and of the next and previous nodes along the three axes.
+
+    When nothing is inside, because the blur has swallowed all of a thin object, the nodes closest to it are taken.
+    """
+    level = surface.values.amin().clamp(min=0)
+    inner = torch.zeros_like(surface.values, dtype=torch.bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    nodes = (inner & ((surface.values - level).abs() < 2 * surface.spacing)).flatten().nonzero()
+    steps = torch.tensor([surface.resolution**2, surface.resolution, 1], device=nodes.device)
+    return nodes + torch.cat([torch.zeros_like(steps[:1]), steps, -steps])

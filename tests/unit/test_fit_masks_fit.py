@@ -123,6 +123,41 @@ def test_fit_keeps_every_ray_of_the_masks() -> None:
     assert float(result.sample(axis_top).max()) < 0
 
 
+def test_a_fitted_ball_is_not_pitted(six: Views) -> None:
+    """Steps driven by the chance of the chosen rays scatter the normals unless they become small in the end."""
+    hull = visual_hull(six, 64)
+    result = inside_hull(fit_surface(six, hull, QUICK, seed=1), hull)
+    rays = MaskRays.of(six, 64)
+    distance, hit = trace(result, rays)
+    points = (rays.origins + rays.directions * distance[:, None])[hit]
+    radial, normal = (torch.nn.functional.normalize(part, dim=-1) for part in (points, result.gradient(points)))
+    angle = torch.rad2deg(torch.acos((radial * normal).sum(-1).clamp(-1, 1)))
+    assert float(angle.mean()) < 1.8
+
+
+def test_what_is_put_back_at_a_rim_leaves_no_beads(six: Views) -> None:
+    """A ball two nodes too small misses the rays beside its outline; what they hit afterwards has no steep flanks."""
+    hull = visual_hull(six, 128)
+    small = ball_distance(128, RADIUS - 2 * hull.spacing)
+    rays = MaskRays.of(six, 128)
+    assert float(trace(inside_hull(small, hull), rays)[1].float().mean()) < 0.97
+    result = inside_hull(restore_missed(six, small, hull), hull)
+    assert float(trace(result, rays)[1].float().mean()) > 0.999
+    points = result.extract().vertices
+    radial, normal = (torch.nn.functional.normalize(part, dim=-1) for part in (points, result.gradient(points)))
+    assert float((radial * normal).sum(-1).lt(0.6).float().mean()) < 0.05
+
+
+def test_an_object_thinner_than_every_pixel_of_the_fit_is_kept() -> None:
+    cameras = camera_set("orthogonal", height=128, width=128)
+    mask = torch.zeros(4, 128, 128)
+    mask[:, 20:108, 63:65] = 1
+    views = Views(torch.cat([torch.full((4, 128, 128, 3), 0.6), mask[..., None]], dim=-1), cameras)
+    grid, _ = reconstruct_from_masks(views, resolution=128, config=QUICK)
+    axis = torch.linspace(-0.6, 0.6, 13)[:, None] * torch.tensor([[0.0, 1.0, 0.0]])
+    assert float(grid.sample(axis).max()) < 0
+
+
 def test_the_same_seed_gives_the_same_surface(six: Views) -> None:
     hull = visual_hull(six, 32)
     config = FitConfig(stages=(FitStage(32, 6, 64, 0.05),))
