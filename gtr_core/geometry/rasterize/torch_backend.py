@@ -56,15 +56,16 @@ def _barycentrics(pos_clip: Tensor, faces: Tensor, ids: Tensor, size: tuple[int,
     view, within = pixels // (height * width), pixels % (height * width)
     x = (2 * (within % width).double() + 1) / width - 1
     y = (2 * (within // width).double() + 1) / height - 1
-    corners = (faces[face] + view[:, None] * pos_clip.shape[1]).flatten()
-    # float64 because neighbouring corners differ by a millionth of their distance from the camera
-    position = pos_clip.flatten(0, 1).index_select(0, corners).view(-1, 3, 4).double()
-    px = position[..., 0] - x[:, None] * position[..., 3]
-    py = position[..., 1] - y[:, None] * position[..., 3]
-    area = torch.stack([px[:, i] * py[:, j] - px[:, j] * py[:, i] for i, j in ((1, 2), (2, 0), (0, 1))], dim=1)
-    weights = area / area.sum(1, keepdim=True)
+    # float64 because neighbouring corners differ by a millionth of their distance from the camera; one tensor per
+    # coordinate, because they lie side by side in memory then
+    clip = pos_clip.flatten(0, 1).double().t().contiguous()
+    corners = (faces.index_select(0, face) + (view * pos_clip.shape[1])[:, None]).t().contiguous()
+    cx, cy, cz, cw = ([values.index_select(0, corner) for corner in corners] for values in clip)
+    px, py = ([c - at * w for c, w in zip(values, cw, strict=True)] for values, at in ((cx, x), (cy, y)))
+    area = [px[i] * py[j] - px[j] * py[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    whole = area[0] + area[1] + area[2]
     with torch.no_grad():
-        depth = (weights * position[..., 2]).sum(1) / (weights * position[..., 3]).sum(1)
-    values = torch.stack([weights[:, 0], weights[:, 1], depth, (face + 1).double()], dim=1).float()
+        depth = sum(a * z for a, z in zip(area, cz, strict=True)) / sum(a * w for a, w in zip(area, cw, strict=True))
+    values = torch.stack([area[0] / whole, area[1] / whole, depth, (face + 1).double()], dim=1).float()
     result = pos_clip.new_zeros(len(flat), 4, dtype=torch.float32)
     return result.index_copy(0, pixels, values).view(len(ids), height, width, 4)
