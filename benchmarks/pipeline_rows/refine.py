@@ -19,7 +19,7 @@ from gtr_core.stages.pixel_source import PixelSource
 from gtr_core.stages.straightforward import refine_straightforward, texture_loss
 from gtr_core.stages.surface_samples import SurfaceSamples, sample_surface
 from gtr_core.stages.texel_rows import ActiveTexels
-from gtr_core.stages.texture_config import PAPER, PAPER_EXACT
+from gtr_core.stages.texture_config import PAPER_EXACT
 from gtr_core.stages.texture_gradient import TextureGradient
 from gtr_core.stages.texture_learner import TextureLearner
 from gtr_core.stages.texture_pixels import TexturedSurface
@@ -32,7 +32,7 @@ FULL_STEPS = 20
 _SHARE = 24
 """One part in so many of the pixels is learned from in a stochastic step."""
 _LONGEST = 400
-_EXACT, _STOCHASTIC = replace(PAPER_EXACT, supersample=1), replace(PAPER, supersample=1)
+_EXACT = replace(PAPER_EXACT, supersample=1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Scene:
 
 
 def _learner(scene: _Scene, pixels_per_step: int) -> TextureLearner:
-    config = replace(_STOCHASTIC, pixels_per_step=pixels_per_step) if pixels_per_step else _EXACT
+    config = replace(_EXACT, pixels_per_step=pixels_per_step)
     return TextureLearner(scene.field, TexturedSurface(scene.field, scene.samples, config), config)
 
 
@@ -70,8 +70,8 @@ def measure_step(scale: Scale) -> Row:
 def measure_to_psnr(scale: Scale) -> Row:
     """``refine_to_psnr``: random subsets of the pixels until novel views are as good as after 20 full steps.
 
-    Both sides leave out drawing the mesh into the views. The straightforward version takes 2 of its 20 steps; what
-    the 20 would reach is known from the exact fast version, which computes the same.
+    Both sides have the same learning rates, and leave out drawing the mesh into the views. The straightforward version
+    takes 2 of its 20 steps; what the 20 would reach is known from the exact fast version, which computes the same.
     """
     scene = _scene(scale)
     exact = _learner(scene, 0)
