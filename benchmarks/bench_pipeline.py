@@ -100,14 +100,13 @@ def table(rows: Sequence[dict[str, Any]], device: torch.device) -> str:
     return "\n".join(lines)
 
 
-def kept_rows(file: Path, head: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Rows of an earlier run on the same device with the same settings, by stage."""
-    if not file.exists():
-        return {}
-    report = json.loads(file.read_text())
-    if any(report.get(key) != value for key, value in head.items()):
-        return {}
-    return {row["stage"]: row for row in report["rows"]}
+def keep(file: Path, head: dict[str, Any], row: dict[str, Any]) -> None:
+    """Write a row beside those of earlier runs on the same device with the same settings."""
+    report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
+    same = all(report.get(key) == value for key, value in head.items())
+    rows = {other["stage"]: other for other in report["rows"]} if same else {}
+    rows[row["stage"]] = row
+    write(file, {**head, "rows": [rows[stage] for stage in ROWS if stage in rows]})
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -144,14 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         measured[stage] = {**asdict(found), "commit": commit()}
         print(table([measured[stage]], device).splitlines()[-1], flush=True)
+        if arguments.scale == "released":
+            keep(arguments.results / f"pipeline_{device.type}.json", head, measured[stage])
     rows = [measured[stage] for stage in ROWS if stage in measured]
     print("\n" + table(rows, device))
     if arguments.json:
         write(arguments.json, {**head, "scale": arguments.scale, "rows": rows, "failures": failures})
-    if arguments.scale == "released":
-        file = arguments.results / f"pipeline_{device.type}.json"
-        together = {**kept_rows(file, head), **measured}
-        write(file, {**head, "rows": [together[stage] for stage in ROWS if stage in together]})
     return 1 if failures else 0
 
 
