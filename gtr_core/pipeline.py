@@ -167,6 +167,7 @@ class Pipeline:
         *,
         steps: int = 20,
         strength: float = 1.0,
+        exact: bool = False,
         views: Sequence[int] | None = None,
         seed: int = 0,
         progress: Progress = no_progress,
@@ -179,6 +180,7 @@ class Pipeline:
             reconstruction: any; one that was refined before is refined on from there.
             steps: how many, at least 1.
             strength: factor of the learning rates, in (0, 10].
+            exact: with all pixels in every step, as published; slower. Only for learned presets.
             views: indices of the views to follow; None follows all.
             seed: of all randomness.
             progress: told about each step; may raise :class:`gtr_core.progress.Cancelled`.
@@ -191,7 +193,7 @@ class Pipeline:
         Raises:
             GtrError: ``bad_input`` for an option out of range.
         """
-        config = get_preset(reconstruction.preset).texture
+        config = get_preset(reconstruction.preset).refinement(exact=exact).config
         if not 1 <= steps <= MAX_REFINE_STEPS:
             raise GtrError(ErrorCode.BAD_INPUT, f"{steps} steps are out of range.", f"Give 1 to {MAX_REFINE_STEPS}.")
         if not 0 < strength <= MAX_STRENGTH:
@@ -242,7 +244,7 @@ class Pipeline:
                 ErrorCode.BAD_INPUT, f"Points of the shape {tuple(points.shape)} cannot be coloured.", "Give N x 3."
             )
         field = reconstruction.field
-        aside = texels and get_preset(reconstruction.preset).texture.colors_at == "vertices"
+        aside = texels and get_preset(reconstruction.preset).refinement().config.colors_at == "vertices"
         return _color(field.base_color if aside else field.color, points.to(self.device).float(), progress)
 
 

@@ -40,7 +40,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--preset", help=f"one of: {', '.join(PRESETS)} (default: that of the weights, else fit)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help=_WEIGHTS_HELP)
     parser.add_argument(
-        "--refine", type=int, metavar="STEPS", help="texture steps (default: 50 for gtr-release, else 20)"
+        "--refine", type=int, metavar="STEPS", help="texture steps (default: 20 for fit, 60 for learned presets)"
+    )
+    parser.add_argument(
+        "--exact-refinement",
+        action="store_true",
+        help="all pixels in every texture step, as published: slower (default steps: 50 for gtr-release, else 20)",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="of the refinement (default: %(default)s)")
     parser.add_argument("--cameras", metavar="SET", help="camera set of pictures that come without cameras")
@@ -99,10 +104,12 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
             progress=progress,
         )
         before = result
-        steps = pipeline.preset.refine_steps if options.refine is None else options.refine
+        exact = options.exact_refinement
+        refinement = pipeline.preset.refinement(exact=exact)
+        steps = refinement.steps if options.refine is None else options.refine
         if steps:
             result = pipeline.refine_texture(
-                result, steps=steps, strength=options.strength, seed=options.seed, progress=progress
+                result, steps=steps, strength=options.strength, exact=exact, seed=options.seed, progress=progress
             )
         picture = None if options.no_picture else _draw(result, before, progress)
         progress("save", 0, 1)

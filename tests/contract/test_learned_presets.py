@@ -88,7 +88,17 @@ def test_every_learned_preset_has_a_network() -> None:
     assert learned == {"gtr-release", "gtr-paper", "gtr-mini", "gtr-tiny"}
     assert get_preset("fit").model is None
     assert get_preset("gtr-paper").model.decoder_width == 512
-    assert (get_preset("gtr-release").texture.loss, get_preset("gtr-paper").texture.loss) == ("l1", "l2")
+    release, paper = get_preset("gtr-release"), get_preset("gtr-paper")
+    for exact in (False, True):
+        assert (release.refinement(exact=exact).config.loss, paper.refinement(exact=exact).config.loss) == ("l1", "l2")
+    assert (release.refinement(exact=True).steps, paper.refinement(exact=True).steps) == (50, 20)
+    assert release.refinement(exact=True).config.pixels_per_step == 0
+    assert release.refinement().config.pixels_per_step > 0
+
+
+def test_fit_has_one_way_to_refine() -> None:
+    with pytest.raises(GtrError, match="no exact refinement"):
+        get_preset("fit").refinement(exact=True)
 
 
 # --- from views to mesh ---------------------------------------------------------------------------------------------
