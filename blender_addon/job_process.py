@@ -14,20 +14,18 @@ import os
 import shutil
 import subprocess
 import sys
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ClientError
 from .job.child import Hello, Told
 from .job.desk import JobDesk
+from .job.pipe import Connection, pipe
 from .link.server_line import ServerLine
 from .messages import failure
 from .values import Cancelled, Event, Failed, Finished, Handle, ServerSettings
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from .job.requests import Task
 
 _log = logging.getLogger(__name__)
@@ -156,11 +154,11 @@ class JobProcess(JobDesk):
 
     def shutdown(self, timeout: float = 3.0) -> bool:
         """Release the lease and end the process; jobs go on at the server. False if it had to be killed."""
-        process, pipe = self._process, self._pipe
+        process, ours = self._process, self._pipe
         self._process = self._pipe = None
-        if process is None or pipe is None:
+        if process is None or ours is None:
             return True
-        pipe.close()  # it takes this for the end of Blender
+        ours.close()  # it takes this for the end of Blender
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -209,7 +207,7 @@ class JobProcess(JobDesk):
     def _start(self) -> None:
         """Start the child with the first program that can be started."""
         while self._programs:
-            ours, theirs = Pipe()
+            ours, theirs = pipe()
             try:
                 self._process = _spawn(self._programs[0], theirs)
             except OSError as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import TYPE_CHECKING
 
 from .. import packages
 from ..jobs import JobRunner
 from ..values import Event, Handle
+from .pipe import Connection, open_end
 
 if TYPE_CHECKING:
     from ..values import ServerSettings
@@ -49,7 +49,7 @@ def main(handle: int) -> None:
         packages.requests()
     except packages.MissingPackages as error:
         sys.exit(str(error))
-    pipe = _open(handle)
+    pipe = open_end(handle)
     try:
         pipe.send(Hello())
         settings: ServerSettings = pipe.recv()
@@ -60,16 +60,10 @@ def main(handle: int) -> None:
     child.listen()
 
 
-def _open(handle: int) -> connection.Connection:
-    if sys.platform == "win32":
-        return connection.PipeConnection(handle)
-    return connection.Connection(handle)
-
-
 class _Child:
     """A runner at one end of a pipe. One thread listens and another speaks: neither side ever waits for the other."""
 
-    def __init__(self, runner: JobRunner, pipe: connection.Connection) -> None:
+    def __init__(self, runner: JobRunner, pipe: Connection) -> None:
         self._runner, self._pipe = runner, pipe
         self._lock = threading.Lock()
         self._leaving = threading.Event()

@@ -42,6 +42,7 @@ def test_install_enable_disable_and_again(addon_zip, tmp_path, which: str, way: 
     for folder in folders.values():
         Path(folder).mkdir()
     environment = {**os.environ, **folders, "BLENDER_USER_RESOURCES": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("GTR_HOME", None)
     done = subprocess.run(
         [*command(which), "--", str(addon_zip), way, packages],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, env=environment, check=False,
@@ -58,6 +59,7 @@ def test_install_enable_disable_and_again(addon_zip, tmp_path, which: str, way: 
     assert found["data_same"]
     assert found["handlers_left"] == 0
     assert len(found["registered"]) > 15
+    assert found["server_line"] == ("" if packages == "blocked" else "off"), "the job process speaks"
     assert found["folder"] == "gtr"
     assert found["siblings"] == ["gtr"], "nothing spilled beside it"
     assert found["missing"] == (["numpy", "requests"] if packages == "blocked" else [])

@@ -6,6 +6,7 @@ Arguments after ``--``: the zip, "legacy" or "extension", and "packages" or "blo
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -44,6 +45,18 @@ def disable() -> None:
     assert not hasattr(bpy.types.WindowManager, "gtr")
 
 
+def server_line() -> str:
+    """What the job process of the installed add-on says of a server that does not run."""
+    mailbox = importlib.import_module(f"{MODULE}.run.session").session.mailbox
+    mailbox.runner().check_server()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for event in mailbox.poll():
+            return event.state
+        time.sleep(0.02)
+    return "silence"
+
+
 def main() -> dict:
     if WAY == "extension":
         import addon_utils
@@ -64,6 +77,7 @@ def main() -> dict:
     if MODULE not in bpy.context.preferences.addons:
         enable()
     third = ours()
+    line = "" if PACKAGES == "blocked" else server_line()
     disable()
     package = sys.modules[MODULE]
     folder = Path(package.__file__).parent
@@ -72,6 +86,7 @@ def main() -> dict:
         # Blender takes bl_info away from extensions: their manifest counts.
         "bl_info": list(package.bl_info["version"]) if hasattr(package, "bl_info") else None,
         "registered": registered,
+        "server_line": line,
         "same": registered == again == third,
         "handlers": sum(module.startswith(MODULE) for module in handlers),
         "handlers_left": sum(module.startswith(MODULE) for module in left),

@@ -115,4 +115,5 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **e
     found = json.loads(report.read_text(encoding="utf-8"))
     assert found["error"] is None, f"{found['error']}\n{found['facts']}\npictures in {out}\n{output[-3000:]}"
     assert "Traceback" not in output, output[-4000:]
+    assert blender.returncode == 0, f"Blender crashed when it ended:\n{output[-4000:]}\n{crash_report(folder)}"
     return Outcome(found["facts"], out, output)
