@@ -51,7 +51,7 @@ def bench_field(scale: Scale, *, hidden: int | None = None, steps: int | None = 
     """
     hidden = scale.hidden if hidden is None else hidden
     if steps is None:
-        steps = 120 if scale.plane_resolution < 128 else 300 if hidden <= 64 else 120
+        steps = 300 if hidden <= 64 else 120
     name = f"field_{scale.plane_channels}x{scale.plane_resolution}_{hidden}_{steps}_v{_VERSION}.safetensors"
     folder = Path(os.environ.get("GTR_BENCH_CACHE", Path(tempfile.gettempdir()) / "gtr_bench_views"))
     field = _start(scale, hidden)
