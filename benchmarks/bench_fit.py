@@ -47,6 +47,7 @@ class Row:
     Args:
         chamfer: against the whole true surface, floor the same of the truth against itself.
         chamfer_visible: against what can be seen of it from outside, floor_visible likewise.
+        chamfer_hull: as chamfer_visible, of the visual hull that is shown first; nan with depth.
         f_score: percent, against the whole surface; f_score_visible against what can be seen.
         psnr_vertices: novel views with vertex colours, psnr_field with a colour per pixel, dB.
         psnr_refined: as psnr_vertices after refinement; nan when not asked for.
@@ -62,6 +63,7 @@ class Row:
     floor: float
     chamfer_visible: float
     floor_visible: float
+    chamfer_hull: float
     f_score: float
     f_score_visible: float
     psnr_vertices: float
@@ -87,12 +89,12 @@ def measure(
     views = input_views(name, cameras)
     if not with_depth:
         views = Views(views.rgba, views.cameras)
-    preview = [float("nan")]
+    hulls: list[tuple[float, Mesh]] = []
     start = time.process_time()
     field, mesh, notes = reconstruct_fit(
         views,
         grid_resolution=resolution,
-        on_preview=lambda _: preview.__setitem__(0, time.process_time() - start),
+        on_preview=lambda hull: hulls.append((time.process_time() - start, hull)),
     )
     cpu = time.process_time() - start
     novel = novel_views(name)
@@ -115,6 +117,7 @@ def measure(
         floor=compare_points(again, whole).chamfer,
         chamfer_visible=score_visible.chamfer,
         floor_visible=compare_points(visible[::2], visible[1::2]).chamfer / 2**0.5,
+        chamfer_hull=compare_points(sample_surface(hulls[0][1]), visible).chamfer if hulls else float("nan"),
         f_score=score.f_score,
         f_score_visible=score_visible.f_score,
         psnr_vertices=float(psnr(by_vertex, truth).mean()),
@@ -124,7 +127,7 @@ def measure(
         see_through=100 * float(see_through(centre.depth, novel.depth).mean()),
         normal=float(normal_angle(centre.normal, novel.normal).mean()),
         cpu=cpu,
-        preview=preview[0],
+        preview=hulls[0][0] if hulls else float("nan"),
         watertight=is_watertight(mesh),
         faces=len(mesh.faces),
         notes=notes,

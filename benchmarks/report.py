@@ -17,7 +17,8 @@ DEEP_CAVITIES = 0.05
 """Hollow share from which on the masks of an object tell too little."""
 COLUMNS = {
     "chamfer": ("CD", 2), "floor": ("floor", 2), "chamfer_visible": ("CD seen", 2), "floor_visible": ("floor seen", 2),
-    "f_score_visible": ("F seen", 1), "psnr_vertices": ("PSNR", 1), "psnr_field": ("PSNR field", 1),
+    "chamfer_hull": ("hull", 2), "f_score_visible": ("F seen", 1), "psnr_vertices": ("PSNR", 1),
+    "psnr_field": ("PSNR field", 1),
     "psnr_refined": ("refined", 1), "iou": ("mask IoU", 3), "see_through": ("see-through %", 2),
     "normal": ("normal °", 1), "cpu": ("CPU s", 1), "hollow": ("hollow %", 1),
 }  # fmt: skip
@@ -30,7 +31,7 @@ folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^
   256 px, white background. No alignment.
 - **CD**: mean of both directions' mean nearest distance, x100, coordinates / 0.9, 60 000 samples; **floor**: the truth
   against itself. Many of the objects have surfaces inside that no camera can see; **seen** counts only what can be seen
-  from outside. **F**: at 0.05, in percent.
+  from outside. **hull**: CD seen of the visual hull alone. **F**: at 0.05, in percent.
 - **PSNR** in dB with vertex colours; **field**: with a colour per pixel; **refined**: that after texture refinement.
 - **see-through**: true pixels where the result is empty or lies more than 0.03 deeper; **normal**: mean angle.
 - **CPU s**: seconds of one thread for the reconstruction, without reading the files.
