@@ -55,7 +55,15 @@ def out(tmp_path: Path) -> Iterator[Path]:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """The converting processes; others, such as multiprocessing's own, may live as long as the tests."""
+    return [child for child in psutil.Process().children(recursive=True) if "convert_child" in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def test_the_child_converts_and_reports(official: Path, out: Path) -> None:

@@ -41,10 +41,15 @@ def record(obj):
 
 def look(session):
     """Ask the server which models it has, and wait for the answer."""
+    wait_for(session, lambda: session.server.state == "ready")
     before = session.server
     bpy.ops.gtr.look_for_models()
-    deadline = time.monotonic() + 10
-    while session.server is before and time.monotonic() < deadline:
+    wait_for(session, lambda: session.server is not before, seconds=10)
+
+
+def wait_for(session, condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
         session.tick()
         time.sleep(0.02)
 
