@@ -163,11 +163,10 @@ def at_terminal(command: list[str], answer: bytes, environment: dict[str, str]) 
     ) as process:
         os.close(theirs)
         asked = ""
-        while not asked.endswith("licence: "):
+        while not asked.endswith('Type "I accept" to accept that licence: '):
             asked += (letter := process.stderr.read(1))
             assert letter, asked
         if answer == b"\x03":
-            time.sleep(0.5)  # a person is not so quick as to press it before the program listens
             process.send_signal(signal.SIGINT)
         else:
             os.write(ours, answer)
