@@ -31,7 +31,8 @@ from gtr_core.fit.field import FusedField
 from gtr_core.fit.reconstruct import reconstruct_fit
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import mask_iou, normal_angle, psnr, see_through
-from gtr_core.metrics.shape import compare_points, is_watertight, sample_surface
+from gtr_core.metrics.shape import compare_points, sample_surface
+from gtr_core.metrics.watertight import is_watertight
 from gtr_core.stages.texture import refine_texture
 from gtr_core.stages.texture_config import TEXTURE_CONFIGS
 from gtr_core.views import Views

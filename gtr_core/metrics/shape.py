@@ -1,15 +1,14 @@
-"""Shape metrics on surface samples: Chamfer distance and F-score."""
+"""Surface samples, and the figures of the benchmarks on them: Chamfer distance and F-score."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from gtr_core.geometry.mesh import Mesh
+from gtr_core.metrics.chamfer import chamfer, f_score, nearest_distances
 
 SAMPLES = 60_000
 """Surface points per mesh."""
@@ -48,25 +47,11 @@ def sample_surface(mesh: Mesh, count: int = SAMPLES, *, seed: int = 0) -> Tensor
 
 def compare_points(points: Tensor, truth: Tensor) -> ShapeScore:
     """Score surface samples (N, 3) against samples of the truth (M, 3), both in world units."""
-    a, b = (np.asarray(value.double()) / SCALE for value in (points, truth))
-    to_truth = cKDTree(b).query(a)[0]
-    from_truth = cKDTree(a).query(b)[0]
-    precision, recall = (to_truth < F_THRESHOLD).mean(), (from_truth < F_THRESHOLD).mean()
-    f_score = 200 * precision * recall / max(precision + recall, 1e-12)
-    return ShapeScore(float(50 * (to_truth.mean() + from_truth.mean())), float(f_score))
+    near = nearest_distances(points.double() / SCALE, truth.double() / SCALE)
+    return ShapeScore(chamfer(near, kind="two_sided_mean", squared=False), f_score(near, threshold=F_THRESHOLD))
 
 
 def compare_meshes(mesh: Mesh, truth: Mesh, *, count: int = SAMPLES, seed: int = 0) -> ShapeScore:
     """Score a mesh against the true one. The two are sampled with different seeds, so a mesh against itself gives
     the floor of this number of samples, not 0."""
     return compare_points(sample_surface(mesh, count, seed=seed), sample_surface(truth, count, seed=seed + 1))
-
-
-def is_watertight(mesh: Mesh) -> bool:
-    """Whether every edge belongs to exactly two faces that run along it in opposite directions."""
-    faces = mesh.faces
-    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    count = int(faces.max()) + 1 if len(faces) else 0
-    forward = torch.unique(edges[:, 0] * count + edges[:, 1], return_counts=True)
-    backward = torch.unique(edges[:, 1] * count + edges[:, 0])
-    return bool((forward[1] == 1).all()) and torch.equal(forward[0], backward)

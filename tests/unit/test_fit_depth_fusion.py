@@ -14,7 +14,8 @@ from gtr_core.fit.sdf_grid import SdfGrid, cells_of, crossing_cells, dense_grid,
 from gtr_core.geometry.cameras import Cameras, camera_set
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import see_through
-from gtr_core.metrics.shape import compare_meshes, is_watertight
+from gtr_core.metrics.shape import compare_meshes
+from gtr_core.metrics.watertight import is_watertight
 from gtr_core.progress import Cancelled
 from gtr_core.views import Views
 

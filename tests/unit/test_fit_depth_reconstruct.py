@@ -17,7 +17,7 @@ from gtr_core.fit.specks import components, unseen_specks, without_specks, witho
 from gtr_core.geometry.cameras import camera_set, orbit
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import psnr
-from gtr_core.metrics.shape import is_watertight
+from gtr_core.metrics.watertight import is_watertight
 from gtr_core.views import Views
 
 RESOLUTION = 64

@@ -9,7 +9,8 @@ import trimesh
 
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.image import erode, mask_iou, normal_angle, psnr, see_through
-from gtr_core.metrics.shape import compare_meshes, compare_points, is_watertight, sample_surface
+from gtr_core.metrics.shape import compare_meshes, compare_points, sample_surface
+from gtr_core.metrics.watertight import is_watertight
 
 
 def mesh_of(shape: trimesh.Trimesh) -> Mesh:
