@@ -11,7 +11,7 @@ from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.geometry.rasterize import Rasterizer, get_rasterizer
 
-_GREY = 0.8
+GREY = 0.8
 """sRGB value of a mesh without any colour."""
 
 
@@ -87,7 +87,7 @@ def _colors(mesh: Mesh, raster: Tensor, points: Tensor, field: Field | None, ras
         return sample_texture(mesh.texture, rasterizer.interpolate(mesh.uv, raster, mesh.faces))
     if mesh.colors is not None:
         return rasterizer.interpolate(mesh.colors, raster, mesh.faces)
-    return torch.full_like(points, _GREY)
+    return torch.full_like(points, GREY)
 
 
 def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
