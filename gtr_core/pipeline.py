@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from gtr_core.geometry.mesh import Mesh
 from gtr_core.presets import Preset, choose_preset, get_preset
 from gtr_core.progress import Progress, no_progress
 from gtr_core.stages.texture import RefinementState, refine_texture
+from gtr_core.stages.texture_config import Learns
 from gtr_core.views import Views
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class Pipeline:
         steps: int = 20,
         strength: float = 1.0,
         exact: bool = False,
+        learns: Learns = "both",
         views: Sequence[int] | None = None,
         seed: int = 0,
         progress: Progress = no_progress,
@@ -181,6 +183,8 @@ class Pipeline:
             steps: how many, at least 1.
             strength: factor of the learning rates, in (0, 10].
             exact: with all pixels in every step, as published; slower. Only for learned presets.
+            learns: the planes and the colour network (``both``), or only one of them (``planes``, ``color_mlp``), for
+                comparison: the paper's Table 3.
             views: indices of the views to follow; None follows all.
             seed: of all randomness.
             progress: told about each step; may raise :class:`gtr_core.progress.Cancelled`.
@@ -194,6 +198,10 @@ class Pipeline:
             GtrError: ``bad_input`` for an option out of range.
         """
         config = get_preset(reconstruction.preset).refinement(exact=exact).config
+        if learns not in get_args(Learns):
+            raise GtrError(
+                ErrorCode.BAD_INPUT, f"{learns!r} cannot be learned alone.", f"Choose {', '.join(get_args(Learns))}."
+            )
         if not 1 <= steps <= MAX_REFINE_STEPS:
             raise GtrError(ErrorCode.BAD_INPUT, f"{steps} steps are out of range.", f"Give 1 to {MAX_REFINE_STEPS}.")
         if not 0 < strength <= MAX_STRENGTH:
@@ -204,7 +212,7 @@ class Pipeline:
             reconstruction.field,
             reconstruction.mesh,
             _chosen(reconstruction.views, views),
-            config,
+            replace(config, learns=learns),
             steps=steps,
             state=reconstruction.refinement,
             seed=seed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -41,10 +43,9 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     if image.shape != truth.shape or image.ndim != 4 or min(image.shape[1:3]) < WINDOW:
         raise ValueError(f"pictures of {tuple(image.shape)} and {tuple(truth.shape)} cannot be compared by SSIM")
     pairs = zip(image.detach().cpu().double().numpy(), truth.detach().cpu().double().numpy(), strict=True)
+    compare: Callable[..., float] = structural_similarity
     values = [
-        structural_similarity(
-            a, b, gaussian_weights=True, sigma=SIGMA, use_sample_covariance=False, data_range=1.0, channel_axis=-1
-        )
+        compare(a, b, gaussian_weights=True, sigma=SIGMA, use_sample_covariance=False, data_range=1.0, channel_axis=-1)
         for a, b in pairs
     ]
     return torch.tensor(values, dtype=torch.float64)

@@ -34,12 +34,13 @@ def refine_straightforward(
     config: TextureConfig,
     steps: int,
 ) -> tuple[Tensor, nn.Module, list[float]]:
-    """AdamW on whole planes (3, C, R, R) and the network.
+    """AdamW on whole planes (3, C, R, R) and the network, or on the one of them that learns.
 
     Returns:
         The planes, the network, and the loss before each step.
     """
-    planes, color_mlp = planes.detach().clone().requires_grad_(), copy.deepcopy(color_mlp).requires_grad_()
+    planes = planes.detach().clone().requires_grad_(config.learns_planes)
+    color_mlp = copy.deepcopy(color_mlp).requires_grad_(config.learns_color_mlp)
     weights = [parameter for parameter in color_mlp.parameters() if parameter.dim() > 1]
     biases = [parameter for parameter in color_mlp.parameters() if parameter.dim() <= 1]
     optimizer = torch.optim.AdamW(

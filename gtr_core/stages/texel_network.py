@@ -60,20 +60,30 @@ class TexelNetwork:
                 torch.mm(part, weight.T, out=result)
         return self._buffers[0]
 
+    def wants_table_gradient(self, texels: Tensor) -> bool:
+        """Whether anything that learns stands before the reading: the texels (T, C), or the first layer."""
+        return texels.requires_grad or (self._first is not None and self._first.weight.requires_grad)
+
     def add_gradient(self, texels: Tensor, per_plane: list[int], table_gradient: Tensor) -> None:
-        """Set the gradient of the texels and add that of the first layer's weights, given that of the table (T, W)."""
+        """Set the gradient of the texels and add that of the first layer's weights, given that of the table (T, W).
+
+        Whichever of the two does not learn gets none.
+        """
         if self._first is None or self._buffers is None:
             texels.grad = table_gradient
             return
-        texels.grad = self._buffers[1]
-        by_plane = []
         with torch.no_grad():
-            for weight, part, result, gradient in self._by_plane(per_plane, texels, texels.grad, table_gradient):
-                torch.mm(gradient, weight, out=result)
-                by_plane.append(gradient.T @ part)
-            total = torch.stack(by_plane, dim=-1).flatten(1)
-            known = self._first.weight.grad
-            self._first.weight.grad = total if known is None else known.add_(total)
+            if texels.requires_grad:
+                texels.grad = self._buffers[1]
+                for weight, result, gradient in self._by_plane(per_plane, texels.grad, table_gradient):
+                    torch.mm(gradient, weight, out=result)
+            if self._first.weight.requires_grad:
+                by_plane = [
+                    gradient.T @ part for _, part, gradient in self._by_plane(per_plane, texels, table_gradient)
+                ]
+                total = torch.stack(by_plane, dim=-1).flatten(1)
+                known = self._first.weight.grad
+                self._first.weight.grad = total if known is None else known.add_(total)
 
     def _by_plane(self, per_plane: list[int], *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """For each plane its weights (W, C) and its rows of every value (T, ...)."""

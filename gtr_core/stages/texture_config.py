@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+Learns = Literal["both", "planes", "color_mlp"]
+
 
 @dataclass(frozen=True)
 class TextureConfig:
@@ -34,6 +36,8 @@ class TextureConfig:
         held_out: share of the image blocks that is not learned from but tells whether the texture improves; with it
             the best texture met is returned, never one that is worse than the start. 0 returns the last.
         check_every: steps between two looks at the held-out blocks.
+        learns: the planes and the colour network, which is the method; or one of them alone, which the paper's Table 3
+            compares. What does not learn stays bit for bit as it is: no decay either.
     """
 
     loss: Literal["l1", "l2"]
@@ -53,6 +57,17 @@ class TextureConfig:
     pixels_per_step: int = 0
     held_out: float = 0.0
     check_every: int = 5
+    learns: Learns = "both"
+
+    @property
+    def learns_planes(self) -> bool:
+        """Whether the planes change."""
+        return self.learns != "color_mlp"
+
+    @property
+    def learns_color_mlp(self) -> bool:
+        """Whether the colour network changes."""
+        return self.learns != "planes"
 
     def color_mlp_rate(self, step: int) -> float:
         """Learning rate of the colour network in step ``step``, counted from 0."""

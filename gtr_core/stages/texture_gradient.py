@@ -55,17 +55,21 @@ class TextureGradient:
         self._buffer: Tensor | None = None
 
     def accumulate(self, batch: PixelBatch) -> float:
-        """Set the gradient of the batch's loss on the texels, add it on the network; returns the loss."""
+        """Set the gradient of the batch's loss on the texels, add it on the network; returns the loss.
+
+        Whichever of the two does not learn gets none.
+        """
         texels, per_plane = self._optimizer.texels, self._optimizer.active.per_plane
         table = self._network.table(texels, per_plane)
         table_gradient: Tensor | None = None
         total = torch.zeros((), dtype=torch.float64, device=table.device)
         for block in self._blocks(batch):
             gradient = self._gradient_of_read(table, block, batch.scale, total)
-            part = block.rows.transposed_times(gradient)
-            table_gradient = part if table_gradient is None else table_gradient.add_(part)
-        assert table_gradient is not None
-        self._network.add_gradient(texels, per_plane, table_gradient)
+            if self._network.wants_table_gradient(texels):
+                part = block.rows.transposed_times(gradient)
+                table_gradient = part if table_gradient is None else table_gradient.add_(part)
+        if table_gradient is not None:
+            self._network.add_gradient(texels, per_plane, table_gradient)
         return float(total) + batch.constant
 
     def _gradient_of_read(self, table: Tensor, block: _Block, scale: float, total: Tensor) -> Tensor:

@@ -46,10 +46,12 @@ class TextureOptimizer:
     A texel that no pixel touches has no gradient and no moments, so all that AdamW does to it is weight decay: after
     n steps it is ``(1 - rate * decay)^n`` of what it was. That needs no work in each step.
 
+    Whichever of the two does not learn is carried along unchanged.
+
     Args:
         planes: (3, C, R, R); copied.
         color_mlp: copied.
-        config: learning rates and decays.
+        config: learning rates and decays, and what learns at all.
         active: the texels that pixels touch, or that still move from earlier steps.
         strength: factor of the learning rates.
         state: to go on from.
@@ -67,12 +69,14 @@ class TextureOptimizer:
     ) -> None:
         self._start = planes.detach() if state is None else state.tensors["planes"].to(planes.device)
         self.active = active
-        self.texels = active.gather(self._start).requires_grad_()
-        self.color_mlp = copy.deepcopy(color_mlp).requires_grad_()
+        self.texels = active.gather(self._start).requires_grad_(config.learns_planes)
+        self.color_mlp = copy.deepcopy(color_mlp).requires_grad_(config.learns_color_mlp)
         self.config, self.strength = config, strength
         self.step_count = self._first_step = 0 if state is None else state.steps
         named = dict(self.color_mlp.named_parameters())
         self._named: dict[str, Tensor] = {f"color_mlp.{name}": parameter for name, parameter in named.items()}
+        self._fade = 1 - config.planes_lr * strength * config.planes_weight_decay if config.learns_planes else 1.0
+        # What does not learn never gets a gradient, and AdamW leaves it alone then, decay included.
         groups = [
             {"params": [self.texels], "lr": config.planes_lr * strength, "weight_decay": config.planes_weight_decay},
             {"params": [p for p in named.values() if p.dim() > 1], "weight_decay": config.color_mlp_weight_decay},
@@ -96,8 +100,7 @@ class TextureOptimizer:
     @property
     def planes(self) -> Tensor:
         """(3, C, R, R) as they stand, a copy without gradient."""
-        decay = 1 - self.config.planes_lr * self.strength * self.config.planes_weight_decay
-        untouched = self._start * decay ** (self.step_count - self._first_step)
+        untouched = self._start * self._fade ** (self.step_count - self._first_step)
         return self.active.scatter(self.texels.detach(), untouched)
 
     def snapshot(self) -> tuple[Tensor, nn.Module]:
