@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.geometry.cameras import CAMERA_SETS, Cameras, camera_set, orbit
+from gtr_core.metrics.chamfer import ChamferKind
 
-ChamferKind = Literal["two_sided_sum", "two_sided_mean", "result_to_truth", "truth_to_result"]
 IouKind = Literal["surface", "volume"]
 AlignmentKind = Literal["icp", "bounds", "none"]
 
@@ -38,6 +38,7 @@ class Protocol:
         iou: ``surface``: voxels that the surface samples touch; ``volume``: nodes inside of closed meshes.
         iou_resolution: voxels per side of [-1, 1]^3.
         alignment: what makes the frames of result and truth agree before shapes are compared.
+        icp_scale: whether the registration may change the scale as well; without it, the scale is that of the boxes.
         seed: of the surface samples.
     """
 
@@ -55,6 +56,7 @@ class Protocol:
     iou: IouKind = "surface"
     iou_resolution: int = 32
     alignment: AlignmentKind = "icp"
+    icp_scale: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
