@@ -1,12 +1,15 @@
-"""Which face each pixel sees: (face, pixel) pairs of the bounding boxes, then a scatter-min of (depth, id)."""
+"""Which face each pixel sees: every face is cut into the pixel rows it crosses, then a scatter-min of (depth, id)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-_PAIRS = {"cpu": 1 << 16, "cuda": 1 << 22}
-"""(face, pixel) pairs looked at in one go: what fits into the cache of a CPU core, some 500 MB on a GPU."""
+_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 22}
+"""Rows of faces, or pixels, looked at in one go: what fits into the cache of a CPU core, some 500 MB on a GPU."""
 _ID_BITS = 25
 _DEPTH_LEVELS = (1 << (63 - _ID_BITS)) - 1
 _EMPTY = torch.iinfo(torch.int64).max
@@ -14,6 +17,9 @@ _EMPTY = torch.iinfo(torch.int64).max
 
 def visible_faces(pos_clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
     """The nearest face of every pixel of one view.
+
+    A face covers the pixel centres inside it, and those on its left and on its horizontal top edges. So of two faces
+    that share an edge exactly one covers a centre on it.
 
     Args:
         pos_clip: (N, 4) clip-space positions.
@@ -30,18 +36,14 @@ def visible_faces(pos_clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Ten
     # pixel centres at whole numbers
     x = (clip[:, 0] / w + 1) * (width / 2) - 0.5
     y = (clip[:, 1] / w + 1) * (height / 2) - 0.5
-    index = corners.t().contiguous()
-    xs, ys = ([values.index_select(0, i) for i in index] for values in (x, y))
-    left, columns = _pixel_span(xs, width)
-    top, rows = _pixel_span(ys, height)
-    kept = (columns * rows).nonzero().squeeze(1)
-    if len(kept) == 0:
-        return torch.full_like(nearest, -1)
     z = clip[:, 2] / w
-    zs = [z.index_select(0, i.index_select(0, kept)) for i in index]
-    triangles = [*(values.index_select(0, kept) for values in (*xs, *ys)), *zs]
-    box = [values.index_select(0, kept) for values in (left, columns, top, rows)]
-    _scatter_nearest(nearest, triangles, box, owner[kept], width)
+    at_once = _AT_ONCE.get(faces.device.type, 1 << 15)
+    for some_corners, some_owner in zip(torch.split(corners, at_once), torch.split(owner, at_once), strict=True):
+        edges, first, rows = _edges(x, y, z, some_corners, height)
+        for face, place in _spread(rows, at_once):
+            row = first.index_select(0, face) + place
+            spans = edges.spans(face, row.double(), width)
+            _scatter_nearest(nearest, spans, row * width, some_owner.index_select(0, face), at_once)
     ids = nearest & ((1 << _ID_BITS) - 1)
     return torch.where(nearest == _EMPTY, -1, ids)
 
@@ -89,84 +91,111 @@ def _near_crossing(a: Tensor, b: Tensor) -> Tensor:
     return a + (da / (da - db)) * (b - a)
 
 
-def _pixel_span(corners: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """First pixel centre between the smallest and the largest of three coordinates (K,), and how many there are."""
-    a, b, c = corners
-    first = torch.minimum(torch.minimum(a, b), c).clamp_(0, size).ceil_()
-    last = torch.maximum(torch.maximum(a, b), c).clamp_(-1, size - 1).floor_()
-    return first.long(), (last - first + 1).clamp_(min=0).long()
+@dataclass(frozen=True)
+class _Spans:
+    """Runs of pixels (R,): the first column, how many, and the depth at ``x`` with its slope along the row."""
+
+    first: Tensor
+    count: Tensor
+    x: Tensor
+    depth: Tensor
+    slope: Tensor
 
 
-def _scatter_nearest(nearest: Tensor, triangles: list[Tensor], box: list[Tensor], owner: Tensor, width: int) -> None:
-    """Lower ``nearest`` (H * W,) to the packed (depth, id) of every covered (face, pixel) pair, chunk by chunk.
+@dataclass(frozen=True)
+class _Edges:
+    """The edges of K faces, each from its upper to its lower corner: so two faces that share one compute the same.
+
+    Args:
+        long: x, y, z of the top corner, and the change of x and z along a row, of the edge from top to bottom; (K,).
+        short: the same of the edges top to middle, then middle to bottom; (2 K,).
+        middle: y of the middle corner (K,).
+    """
+
+    long: tuple[Tensor, ...]
+    short: tuple[Tensor, ...]
+    middle: Tensor
+
+    def spans(self, face: Tensor, row: Tensor, width: int) -> _Spans:
+        """What the faces (R,) cover of the rows (R,)."""
+        x, z = _crossing(self.long, face, row)
+        lower = row >= self.middle.index_select(0, face)
+        other_x, other_z = _crossing(self.short, face + lower * len(self.middle), row)
+        first = torch.minimum(x, other_x).ceil_().clamp_(0, width).long()
+        behind = torch.maximum(x, other_x).ceil_().clamp_(0, width).long()
+        return _Spans(first, behind - first, x, z, (other_z - z) / (other_x - x))
+
+
+def _crossing(edge: tuple[Tensor, ...], index: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+    """x and z where edges meet rows."""
+    x, y, z, x_slope, z_slope = (values.index_select(0, index) for values in edge)
+    down = row - y
+    return x.addcmul_(down, x_slope), z.addcmul_(down, z_slope)
+
+
+def _edges(x: Tensor, y: Tensor, z: Tensor, faces: Tensor, height: int) -> tuple[_Edges, Tensor, Tensor]:
+    """Edges of the faces (K, 3), the first row of the picture that each reaches, and how many."""
+    a, b, c = faces.t().contiguous()
+    ya, yb, yc = (y.index_select(0, corner) for corner in (a, b, c))
+    a, ya, b, yb = _sorted(a, ya, b, yb)
+    b, yb, c, yc = _sorted(b, yb, c, yc)
+    a, ya, b, yb = _sorted(a, ya, b, yb)
+    corner = torch.cat([a, b, c])
+    points = x.index_select(0, corner), torch.cat([ya, yb, yc]), z.index_select(0, corner)
+    count = len(faces)
+    edges = _Edges(_edge(points, 0, 2 * count, count), _edge(points, 0, count, 2 * count), yb)
+    first = ya.ceil().clamp_(0, height).long()
+    return edges, first, yc.ceil().clamp_(0, height).long() - first
+
+
+def _sorted(a: Tensor, ya: Tensor, b: Tensor, yb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two corners and their heights, the upper one first."""
+    swap = yb < ya
+    return torch.where(swap, b, a), torch.minimum(ya, yb), torch.where(swap, a, b), torch.maximum(ya, yb)
+
+
+def _edge(points: tuple[Tensor, ...], upper: int, lower: int, count: int) -> tuple[Tensor, ...]:
+    """x, y, z where edges begin, and how x and z change from row to row; no row crosses a horizontal one.
+
+    Args:
+        points: x, y, z.
+        upper: where the upper ends begin among them.
+        lower: where the lower ends begin.
+        count: of edges.
+    """
+    x, y, z = (values[upper : upper + count] for values in points)
+    to_x, to_y, to_z = (values[lower : lower + count] for values in points)
+    down = to_y - y
+    return x, y, z, (to_x - x).div_(down), (to_z - z).div_(down)
+
+
+def _spread(count: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every item i as often as count[i] (K,) says, with its running number, some ``at_once`` together."""
+    ends = count.cumsum(0)
+    begins = ends - count
+    start = before = 0
+    while start < len(count):
+        stop = max(int(torch.searchsorted(ends, before + at_once, right=True)), start + 1)
+        item = torch.repeat_interleave(torch.arange(start, stop, device=count.device), count[start:stop])
+        yield item, torch.arange(before, before + len(item), device=count.device) - begins.index_select(0, item)
+        start, before = stop, before + len(item)
+
+
+def _scatter_nearest(nearest: Tensor, spans: _Spans, row_start: Tensor, owner: Tensor, at_once: int) -> None:
+    """Lower ``nearest`` (H * W,) to the packed (depth, id) of every pixel of the spans.
 
     Args:
         nearest: changed in place.
-        triangles: x, y and z/w of the three corners, nine times (K,).
-        box: first column, columns, first row, rows of the bounding boxes, each (K,).
-        owner: (K,) face ids.
-        width: of the image.
+        spans: of R faces in one row each.
+        row_start: (R,) index of that row's first pixel.
+        owner: (R,) face ids.
+        at_once: pixels.
     """
-    count = box[1] * box[3]
-    at_once = _PAIRS.get(count.device.type, 1 << 16)
-    ends = count.cumsum(0)
-    start = 0
-    while start < len(count):
-        before = int(ends[start - 1]) if start else 0
-        stop = max(int(torch.searchsorted(ends, before + at_once, right=True)), start + 1)
-        face = torch.repeat_interleave(torch.arange(start, stop, device=count.device), count[start:stop])
-        local = torch.arange(before, before + len(face), device=count.device) - (ends - count).index_select(0, face)
-        left, columns, top, _ = (values.index_select(0, face) for values in box)
-        row = local // columns
-        column = left + local - row * columns
-        row += top
-        hit, depth = _covered(triangles, face, column.double(), row.double())
+    for span, place in _spread(spans.count, at_once):
+        column = spans.first.index_select(0, span) + place
+        x, depth, slope = (values.index_select(0, span) for values in (spans.x, spans.depth, spans.slope))
+        depth.addcmul_(column - x, slope)
         level = ((depth + 1) * (0.5 * _DEPTH_LEVELS)).long()
-        key = (level << _ID_BITS) | owner.index_select(0, face[hit])
-        nearest.scatter_reduce_(0, row[hit] * width + column[hit], key, "amin")
-        start = stop
-
-
-def _covered(triangles: list[Tensor], face: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the pairs whose pixel centre lies inside the face and between the clip planes, and their z/w.
-
-    The edge function a x b of the corners relative to the centre is exactly opposite for the two faces that share
-    the edge, whatever is rounded, so no centre is lost or counted twice.
-    """
-    ax, bx, cx = (triangles[k].index_select(0, face).sub_(column) for k in range(3))
-    ay, by, cy = (triangles[k].index_select(0, face).sub_(row) for k in range(3, 6))
-    ea, eb, ec = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
-    lowest, highest = torch.minimum(torch.minimum(ea, eb), ec), torch.maximum(torch.maximum(ea, eb), ec)
-    hit = ((lowest >= 0) | (highest <= 0)).nonzero().squeeze(1)
-    ea, eb, ec = (edge.index_select(0, hit) for edge in (ea, eb, ec))
-    area = ea + eb + ec
-    keep = area != 0
-    on_edge = ((ea == 0) | (eb == 0) | (ec == 0)).nonzero().squeeze(1)
-    if len(on_edge):
-        at = face[hit[on_edge]]
-        corners = torch.stack([values[at] for values in triangles[:6]])
-        edges = torch.stack([ea, eb, ec])[:, on_edge]
-        keep[on_edge] &= _owns_edges(corners, edges, area[on_edge])
-    face = face.index_select(0, hit)
-    za, zb, zc = (triangles[k].index_select(0, face) for k in range(6, 9))
-    depth = (ea * za + eb * zb + ec * zc) / (area + (area == 0))
-    keep &= (depth >= -1) & (depth <= 1)
-    if not bool(keep.all()):
-        hit, depth = hit[keep], depth[keep]
-    return hit, depth
-
-
-def _owns_edges(corners: Tensor, edges: Tensor, area: Tensor) -> Tensor:
-    """Whether centres that lie exactly on edges belong to the face: it owns its left and its horizontal top edges.
-
-    Args:
-        corners: (6, K) x and y of the three corners.
-        edges: (3, K) edge functions, 0 for the edge that the centre lies on.
-        area: (K,) whose sign tells which way round the face lies.
-    """
-    owns = torch.ones_like(area, dtype=torch.bool)
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        dx, dy = (corners[j] - corners[i]) * area.sign(), (corners[3 + j] - corners[3 + i]) * area.sign()
-        owns &= (edges[k] != 0) | (dy < 0) | ((dy == 0) & (dx > 0))
-    return owns
+        key = (level << _ID_BITS) | owner.index_select(0, span)
+        key.masked_fill_((depth < -1) | (depth > 1), _EMPTY)  # beyond the near or the far plane
+        nearest.scatter_reduce_(0, row_start.index_select(0, span) + column, key, "amin")
