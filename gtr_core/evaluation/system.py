@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from gtr_core.progress import Progress
 
@@ -67,6 +68,22 @@ class System(typing.Protocol):
     @property
     def variants(self) -> tuple[str, ...]:
         """The variants that :meth:`results` gives, in its order."""
+        ...
+
+    def digest(self, name: str) -> str:
+        """16 hex digits that change with whatever changes the results on the object of this name."""
+        ...
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """The files that are read for the object of this name; another machine needs copies of them.
+
+        Raises:
+            GtrError: when one is missing.
+        """
+        ...
+
+    def located(self, places: Mapping[Path, Path]) -> Self:
+        """The same system, reading the copies of its files at these places."""
         ...
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
