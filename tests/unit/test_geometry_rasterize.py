@@ -80,6 +80,19 @@ def test_a_face_without_area_covers_nothing():
     assert (RASTERIZER.rasterize(position, torch.tensor([[0, 1, 2]]), size) == 0).all()
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_face_with_a_corner_that_is_no_number_disturbs_no_other(axis, value):
+    size = (8, 8)
+    position = screen_positions([[0.0, 0.0], [16.0, 0.0], [0.0, 16.0], [3.0, 3.0]], size)
+    faces = torch.tensor([[0, 1, 2]])
+    alone = RASTERIZER.rasterize(position, faces, size)
+    position[0, 3, axis] = value
+    for broken in ([0, 1, 3], [3, 1, 2], [0, 3, 2]):
+        raster = RASTERIZER.rasterize(position, torch.cat([faces, torch.tensor([broken])]), size)
+        assert torch.equal(raster, alone)
+
+
 @pytest.mark.parametrize("behind", [1, 2, 3])
 def test_faces_that_reach_behind_the_camera_are_cut_at_the_near_plane(behind):
     camera = orbit([0], [0], height=33, width=33)

@@ -37,7 +37,7 @@ def visible_faces(pos_clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Ten
     x = (clip[:, 0] / w + 1) * (width / 2) - 0.5
     y = (clip[:, 1] / w + 1) * (height / 2) - 0.5
     z = clip[:, 2] / w
-    at_once = _AT_ONCE.get(faces.device.type, 1 << 15)
+    at_once = _AT_ONCE.get(faces.device.type, 1 << 16)
     for some_corners, some_owner in zip(torch.split(corners, at_once), torch.split(owner, at_once), strict=True):
         edges, first, rows = _edges(x, y, z, some_corners, height)
         for face, place in _spread(rows, at_once):
@@ -121,9 +121,8 @@ class _Edges:
         x, z = _crossing(self.long, face, row)
         lower = row >= self.middle.index_select(0, face)
         other_x, other_z = _crossing(self.short, face + lower * len(self.middle), row)
-        first = torch.minimum(x, other_x).ceil_().clamp_(0, width).long()
-        behind = torch.maximum(x, other_x).ceil_().clamp_(0, width).long()
-        return _Spans(first, behind - first, x, z, (other_z - z) / (other_x - x))
+        first, count = _whole_numbers(torch.minimum(x, other_x), torch.maximum(x, other_x), width)
+        return _Spans(first, count, x, z, (other_z - z) / (other_x - x))
 
 
 def _crossing(edge: tuple[Tensor, ...], index: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,8 +143,14 @@ def _edges(x: Tensor, y: Tensor, z: Tensor, faces: Tensor, height: int) -> tuple
     points = x.index_select(0, corner), torch.cat([ya, yb, yc]), z.index_select(0, corner)
     count = len(faces)
     edges = _Edges(_edge(points, 0, 2 * count, count), _edge(points, 0, count, 2 * count), yb)
-    first = ya.ceil().clamp_(0, height).long()
-    return edges, first, yc.ceil().clamp_(0, height).long() - first
+    return edges, *_whole_numbers(ya, yc, height)
+
+
+def _whole_numbers(low: Tensor, high: Tensor, stop: int) -> tuple[Tensor, Tensor]:
+    """The first of the numbers 0 ... stop - 1 in low <= n < high, and how many there are: none for nan."""
+    first = low.ceil().clamp_(0, stop)
+    count = high.ceil().clamp_(0, stop).sub_(first).nan_to_num_(nan=0.0)
+    return first.long(), count.long()
 
 
 def _sorted(a: Tensor, ya: Tensor, b: Tensor, yb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -197,5 +202,5 @@ def _scatter_nearest(nearest: Tensor, spans: _Spans, row_start: Tensor, owner: T
         depth.addcmul_(column - x, slope)
         level = ((depth + 1) * (0.5 * _DEPTH_LEVELS)).long()
         key = (level << _ID_BITS) | owner.index_select(0, span)
-        key.masked_fill_((depth < -1) | (depth > 1), _EMPTY)  # beyond the near or the far plane
+        key.masked_fill_(~((depth >= -1) & (depth <= 1)), _EMPTY)  # beyond the near or the far plane, or no number
         nearest.scatter_reduce_(0, row_start.index_select(0, span) + column, key, "amin")
