@@ -24,8 +24,8 @@ class Lpips(nn.Module):
     Args:
         net: the backbone.
         tensors: its weights and those of the linear layers, from :func:`gtr_core.metrics.lpips_files.read_weights`.
-        resize: side in pixels to which pictures are resized before (bilinear; the released GTR's loss takes 256); None
-            leaves them as they are, which is what evaluations do.
+        resize: side in pixels that pictures are brought to before: means over areas when they shrink, bilinear when
+            they grow; the released GTR's loss takes 256. None leaves them as they are, which is what evaluations do.
     """
 
     def __init__(self, net: Net, tensors: dict[str, Tensor], *, resize: int | None = None) -> None:
@@ -86,7 +86,13 @@ class Lpips(nn.Module):
     def _features(self, pictures: Tensor, tensors: dict[str, Tensor]) -> list[Tensor]:
         images = pictures.permute(0, 3, 1, 2)
         if self.resize is not None:
-            images = functional.interpolate(images, (self.resize, self.resize), mode="bilinear", align_corners=False)
+            images = _resized(images, self.resize)
         shift, scale = (images.new_tensor(values)[:, None, None] for values in (SHIFT, SCALE))
         features = self._backbone.features((2 * images - 1 - shift) / scale, tensors)
         return [functional.normalize(part, dim=1, eps=_SHORTEST) for part in features]
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    if min(images.shape[2:]) > side:
+        return functional.interpolate(images, (side, side), mode="area")
+    return functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -92,7 +93,9 @@ def linear_name(index: int) -> str:
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file under torchvision's names."""
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about pickles that are not its own: the sentence below says so
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise GtrError(ErrorCode.MODEL_UNAVAILABLE, f"There is no file of LPIPS weights at {path}.") from error
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError,
