@@ -68,12 +68,8 @@ def novel_cameras(mesh: Mesh) -> Cameras:
 
 
 def normal_colors(output: RenderOutput, cameras: Cameras) -> Tensor:
-    """(V, H, W, 3) the usual colours of normals as the camera sees them: x right, y up, z towards it."""
-    right, down, forward = (cameras.c2w[:, None, None, :3, k] for k in range(3))
-    axes = torch.stack([right, -down, -forward], dim=-2)
-    seen = (axes @ output.normal[..., None]).squeeze(-1)
-    mask = output.mask[..., None]
-    return (seen * 0.5 + 0.5) * mask + BACKDROP * (1 - mask)
+    """(V, H, W, 3) colours of the normals before the backdrop."""
+    return output.normal_colors(cameras, BACKDROP)
 
 
 def input_tiles(views: Views) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,8 +66,7 @@ class Drawing:
             progress("draw", view, len(cameras))
             self._samples.append(_samples(mesh, cameras[[view]], supersample))
         centre = render_mesh(Mesh(mesh.vertices, mesh.faces), cameras)
-        self.mask, self.depth = centre.mask, centre.depth
-        self.normal = facing(centre, cameras)
+        self.centre = replace(centre, normal=facing(centre, cameras))
 
     def colors(self, mesh: Mesh, field: Field | None, progress: Progress = no_progress) -> Tensor:
         """(V, H, W, 3) sRGB over the background.
