@@ -1,0 +1,8 @@
+showHeader();
+showSummary();
+showRows();
+showGallery();
+applyFilter();
+prepareLightbox();
+prepareViewer();
+document.documentElement.dataset.ready = "true";
