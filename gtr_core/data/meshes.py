@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import trimesh
+from PIL import Image
 from torch import Tensor
 
+from gtr_core.data.texture_files import TextureFiles
 from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.srgb import linear_from_srgb, srgb_from_linear
 
-_GREY = 0.8
+GREY = 0.8
+"""sRGB value of a mesh without any colour."""
+MAX_TEXTURE_SIDE = 4096
+"""Larger textures are averaged down to this: pictures of 512 px do not show more, and memory is short."""
+
+
+@dataclass(frozen=True)
+class TexturedFile:
+    """What a mesh file held.
+
+    Args:
+        mesh: the joined parts, with ``uv`` and ``texture``, or with ``colors``.
+        colored: whether the file says anything about colour; without, all is grey.
+        files: the mesh file and whatever else was read.
+        missing: names of files that the mesh file refers to and that are nowhere.
+    """
+
+    mesh: Mesh
+    colored: bool
+    files: tuple[Path, ...]
+    missing: tuple[str, ...]
 
 
 def load_textured_mesh(path: Path) -> Mesh:
     """Read a mesh with its base colour.
 
     Args:
-        path: a file that trimesh reads (.glb, .ply, .obj). Several parts are joined, their textures packed into one.
+        path: a file that trimesh reads (.glb, .gltf, .ply, .obj). Several parts are joined, their textures packed into
+            one.
 
     Returns:
         The mesh with ``uv`` and ``texture``, or with ``colors`` when the file has no texture.
     """
-    loaded: Any = trimesh.load_scene(path)
-    joined: Any = loaded.to_mesh()
-    vertices = torch.from_numpy(np.array(joined.vertices, dtype=np.float32))
-    faces = torch.from_numpy(np.array(joined.faces, dtype=np.int64))
-    uv = getattr(joined.visual, "uv", None)
-    if uv is not None:
-        texture = _base_color(joined.visual.material)
-        return Mesh(vertices, faces, uv=torch.from_numpy(np.array(uv, dtype=np.float32)), texture=texture)
-    if joined.visual.kind == "vertex":
-        colors = torch.from_numpy(np.array(joined.visual.vertex_colors[:, :3])).float() / 255
-        return Mesh(vertices, faces, colors=colors)
-    return Mesh(vertices, faces, colors=torch.full_like(vertices, _GREY))
+    return read_textured_file(path).mesh
+
+
+def read_textured_file(path: Path) -> TexturedFile:
+    """Read a mesh with its base colour, as :func:`load_textured_mesh`, and say where it came from.
+
+    Textures are looked for where the file says, then in the folders where the data sets keep them, then beside the
+    mesh. Numbers that are not finite are kept as they are.
+    """
+    files = TextureFiles(path)
+    with path.open("rb") as stream:
+        file_type = path.suffix.lower().removeprefix(".")
+        scene: Any = trimesh.load_scene(stream, file_type=file_type, resolver=files, process=False)
+    parts = [part for part in scene.geometry.values() if isinstance(part, trimesh.Trimesh)]
+    if not any(_is_colored(part) for part in parts):
+        _give_lone_texture(parts, files)
+    colored = any(_is_colored(part) for part in parts)
+    mesh = _joined(scene, colored)
+    return TexturedFile(mesh, colored, (path, *dict.fromkeys(files.read)), tuple(dict.fromkeys(files.missing)))
 
 
 def normalized(mesh: Mesh, half_extent: float = 0.9) -> Mesh:
@@ -46,23 +78,78 @@ def normalized(mesh: Mesh, half_extent: float = 0.9) -> Mesh:
     return Mesh(vertices, mesh.faces, mesh.colors, mesh.uv, mesh.texture)
 
 
+def _joined(scene: Any, colored: bool) -> Mesh:
+    joined: Any = scene.to_mesh()
+    vertices = torch.from_numpy(np.array(joined.vertices, dtype=np.float32).reshape(-1, 3))
+    faces = torch.from_numpy(np.array(joined.faces, dtype=np.int64).reshape(-1, 3))
+    uv = getattr(joined.visual, "uv", None)
+    if colored and uv is not None:
+        texture = _base_color(joined.visual.material)
+        return Mesh(vertices, faces, uv=torch.from_numpy(np.array(uv, dtype=np.float32)), texture=texture)
+    if colored:
+        plain = joined.visual if joined.visual.kind == "vertex" else joined.visual.to_color()
+        colors = torch.from_numpy(np.array(plain.vertex_colors[:, :3])).float() / 255
+        return Mesh(vertices, faces, colors=colors)
+    return Mesh(vertices, faces, colors=torch.full_like(vertices, GREY))
+
+
+def _is_colored(part: Any) -> bool:
+    visual = part.visual
+    if visual.kind in ("vertex", "face"):
+        return True
+    material = getattr(visual, "material", None)
+    if material is None:
+        return False
+    if visual.uv is not None and _image(material) is not None:
+        return True
+    return _factor(material) is not None
+
+
+def _give_lone_texture(parts: list[Any], files: TextureFiles) -> None:
+    mapped = [part for part in parts if getattr(part.visual, "uv", None) is not None]
+    path = files.lone_texture() if mapped else None
+    if path is None:
+        return
+    files.read.append(path)
+    picture = Image.open(path)
+    picture.load()
+    material: Any = trimesh.visual.material
+    for part in mapped:
+        part.visual.material = material.SimpleMaterial(image=picture)
+
+
+def _image(material: Any) -> Any:
+    image = getattr(material, "baseColorTexture", None)
+    return image if image is not None else getattr(material, "image", None)
+
+
+def _factor(material: Any) -> Any:
+    """The one colour of a material (3 or 4 numbers, 8 bits), if its file gives it one."""
+    factor = getattr(material, "baseColorFactor", None)
+    if factor is not None:
+        return factor
+    # A material of an OBJ file: its colour counts only where the file has the word for it.
+    return material.diffuse if "kd" in getattr(material, "kwargs", {}) else None
+
+
 def _base_color(material: Any) -> Tensor:
     """(H, W, 3) sRGB texture of a material, its constant factor multiplied in."""
-    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    factor = getattr(material, "baseColorFactor", None)
-    texture = torch.ones(1, 1, 3)
-    if image is not None:
-        texture = torch.from_numpy(np.array(image.convert("RGB"))).float() / 255
-    if factor is None:
-        return texture
-    tint = torch.from_numpy(np.asarray(factor)[:3].astype(np.float32) / 255)
+    image, factor = _image(material), _factor(material)
+    simple = getattr(material, "baseColorFactor", None) is None
+    if image is None:
+        color = np.ones(3) if factor is None else np.asarray(factor)[:3] / 255
+        # The factor of glTF is kept by the reader as 8 bits of linear light; an OBJ file gives sRGB.
+        return torch.from_numpy((color if simple else srgb_from_linear(color)).astype(np.float32)).view(1, 1, 3)
+    texture = np.array(_small(image).convert("RGB"), dtype=np.float32) / 255
+    if factor is None or simple:
+        return torch.from_numpy(texture)
+    tint = np.asarray(factor)[:3].astype(np.float64) / 255
+    if (tint == 1).all():
+        return torch.from_numpy(texture)
     # glTF multiplies in linear light.
-    return _srgb_from_linear(_linear_from_srgb(texture) * tint)
+    return torch.from_numpy(srgb_from_linear(linear_from_srgb(texture) * tint).astype(np.float32))
 
 
-def _linear_from_srgb(color: Tensor) -> Tensor:
-    return torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-
-
-def _srgb_from_linear(color: Tensor) -> Tensor:
-    return torch.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
+def _small(image: Any) -> Any:
+    factor = -(-max(image.size) // MAX_TEXTURE_SIDE)
+    return image.convert("RGB").reduce(factor) if factor > 1 else image

@@ -100,7 +100,7 @@ def _box_to_box(result: Mesh, truth: Mesh, turn: Matrix) -> Matrix:
 
 
 def _bounds(mesh: Mesh) -> Matrix:
-    used = mesh.vertices[mesh.faces.unique()]
+    used = mesh.vertices[mesh.faces.flatten()]
     return np.asarray(torch.stack([used.amin(0), used.amax(0)]).detach().cpu().double())
 
 

@@ -96,14 +96,14 @@ def register(pair: PointPair, start: Matrix, *, rounds: int, scale: bool) -> Mat
 
 def _fitted(source: Points, target: Points, start: Matrix, *, scale: bool) -> Matrix:
     """The similarity that takes one end of the pairs to the other; its scale is that of ``start`` when it is fixed."""
-    if scale:
-        fitted: Matrix = trimesh.registration.procrustes(source, target, reflection=False, return_cost=False)
-        return fitted
-    sized = np.diag([*np.full(3, abs(np.linalg.det(start[:3, :3])) ** (1 / 3)), 1.0])
-    rigid: Matrix = trimesh.registration.procrustes(
-        _moved(source, sized), target, reflection=False, scale=False, return_cost=False
+    sized = np.eye(4)
+    if not scale:
+        sized[:3, :3] *= abs(np.linalg.det(start[:3, :3])) ** (1 / 3)
+    moved = trimesh.registration.procrustes(
+        _moved(source, sized), target, reflection=False, scale=scale, return_cost=False
     )
-    return rigid @ sized
+    fitted: Matrix = np.asarray(moved @ sized, dtype=np.float64)
+    return fitted
 
 
 def _moved(points: Points, matrix: Matrix) -> Points:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +46,8 @@ def inside_nodes(mesh: Mesh, axes: Sequence[Floats]) -> NDArray[np.bool_]:
         some = slice(start, stop)
         _add_crossings(change, vertices, faces[some], first[some], count[some], axes)
         start = stop
-    winding: NDArray[Any] = change[..., :-1].cumsum(-1)
-    return winding != 0
+    inside: NDArray[np.bool_] = change[..., :-1].cumsum(-1) != 0
+    return inside
 
 
 def _columns(corners: Floats, x: Floats, y: Floats) -> tuple[Integers, Integers]:
