@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Self
 
 import torch
@@ -53,14 +52,9 @@ class _Baseline:
         del name
         return digest(self.key)
 
-    def files(self, name: str) -> tuple[Path, ...]:
-        """None."""
+    def carried(self, name: str) -> Self:
+        """Itself."""
         del name
-        return ()
-
-    def located(self, places: Mapping[Path, Path]) -> Self:
-        """Nothing moves."""
-        del places
         return self
 
 

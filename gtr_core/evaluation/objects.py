@@ -102,13 +102,23 @@ def load_object(file: ObjectFile) -> TrueObject:
         GtrError: ``bad_input`` in one sentence, when it cannot be read, has no faces, holds numbers that are not
             finite, has no size, or more than :data:`MAX_FACES` faces.
     """
-    read = _read(file)
-    mesh = _checked(_used_part(read.mesh), file.name)
+    read = read_checked(file)
+    mesh = read.mesh
     if file.z_up:
         mesh = replace(mesh, vertices=mesh.vertices[:, [0, 2, 1]] * torch.tensor([1.0, 1.0, -1.0]))
     mesh = normalized(mesh, HALF_EXTENT)
     closed = is_closed(mesh)
     return TrueObject(file.name, mesh, _digest(read, file.z_up), closed, tuple(_notes(read, closed)))
+
+
+def read_checked(file: ObjectFile) -> TexturedFile:
+    """Read a mesh file as it is, with no more than the used vertices, and check that it can be judged.
+
+    Raises:
+        GtrError: as :func:`load_object`.
+    """
+    read = _read(file)
+    return replace(read, mesh=_checked(_used_part(read.mesh), file.name))
 
 
 def _read(file: ObjectFile) -> TexturedFile:

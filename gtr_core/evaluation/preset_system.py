@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
 import torch
 
+from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.rows import digest
 from gtr_core.evaluation.snapshots import Milestones, Stopwatch, refinement_snapshots
 from gtr_core.evaluation.system import SystemResult
 from gtr_core.fields.nerf import render_volume
+from gtr_core.model.download import hash_file
 from gtr_core.pipeline import Pipeline, Reconstruction
 from gtr_core.presets import get_preset
 from gtr_core.progress import Progress
@@ -86,18 +89,14 @@ class PresetSystem:
         del name
         return digest(self.key)
 
-    def files(self, name: str) -> tuple[Path, ...]:
-        """The weights."""
+    def carried(self, name: str) -> Self:
+        """Itself: the weights have to be on every machine."""
         del name
-        return () if self.weights is None else (self.weights,)
-
-    def located(self, places: Mapping[Path, Path]) -> Self:
-        """With the weights elsewhere."""
-        return self if self.weights is None else replace(self, weights=places.get(self.weights, self.weights))
+        return self
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
         """Reconstruct once, then refine on and on."""
-        pipeline = _pipeline(self.preset, self.device, self.weights)
+        pipeline = _pipeline(self.preset, self.device, self.weights, self.weights_digest)
         watch = Stopwatch(pipeline.device)
         watch.start()
         reconstruction = pipeline.reconstruct(truth.inputs, progress=progress)
@@ -151,6 +150,16 @@ class PresetSystem:
 
 
 @lru_cache(maxsize=1)
-def _pipeline(preset: str, device: str, weights: Path | None) -> Pipeline:
-    """The preset, ready; a process keeps the last one."""
+def _pipeline(preset: str, device: str, weights: Path | None, checksum: str) -> Pipeline:
+    """The preset, ready; a process keeps the last one.
+
+    Raises:
+        GtrError: ``model_unavailable`` when this machine has other weights than the run began with, or none.
+    """
+    if weights is not None and hash_file(weights) != checksum:
+        raise GtrError(
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"{weights} on {platform.node()} is not the file that this evaluation began with.",
+            "Put the same file on every machine.",
+        )
     return Pipeline.load(preset, device=device, weights=weights)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gtr_core.progress import Progress
@@ -28,8 +27,8 @@ class SystemResult:
         mesh: the surface, with colours or a texture if it has any; None when there is none at all.
         field: the colour of every surface point; None when the mesh's own colours or texture are meant.
         images: (V, H, W, 3) sRGB in [0, 1]: the novel views as the system renders them itself; None draws the mesh.
-        seconds: wall time of the system alone, since the inputs were there.
-        cpu_seconds: processor time of the same.
+        seconds: wall time of the system alone, since the inputs were there; None when it is not known.
+        cpu_seconds: processor time of the same; likewise.
         notes: sentences on what the result could not know.
     """
 
@@ -37,8 +36,8 @@ class SystemResult:
     mesh: Mesh | None
     field: Field | None = None
     images: Tensor | None = None
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    seconds: float | None = 0.0
+    cpu_seconds: float | None = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -74,16 +73,14 @@ class System(typing.Protocol):
         """16 hex digits that change with whatever changes the results on the object of this name."""
         ...
 
-    def files(self, name: str) -> tuple[Path, ...]:
-        """The files that are read for the object of this name; another machine needs copies of them.
+    def carried(self, name: str) -> Self:
+        """The same system with what it reads for the object of this name inside, to run where its files are not.
+
+        Networks are not carried: every machine has a copy of its own, told by its checksum.
 
         Raises:
-            GtrError: when one is missing.
+            GtrError: when something is missing or cannot be read.
         """
-        ...
-
-    def located(self, places: Mapping[Path, Path]) -> Self:
-        """The same system, reading the copies of its files at these places."""
         ...
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
