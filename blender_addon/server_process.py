@@ -29,12 +29,12 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-START_SECONDS = 30.0
-"""A started server must have written its state file after this time."""
+START_SECONDS = 120.0
+"""A started server must answer after this time; it needs a second, on a cold disk or under load many times that."""
 STARTS_ALLOWED, STARTS_WINDOW_SECONDS = 3, 300.0
 """At most so many starts in so many seconds: a server that dies at once must not be restarted for ever."""
-STOP_SECONDS = 5.0
-"""Time for an orderly end before the process is killed."""
+STOP_SECONDS = 15.0
+"""Time for an orderly end, which may take the server 10 s, before the process is killed: that costs a running job."""
 EXIT_PORT_TAKEN, EXIT_UNWRITABLE = 3, 4
 _children: list[subprocess.Popen[bytes]] = []
 """Servers may outlive the object that started them; forgetting a running child makes Python complain."""

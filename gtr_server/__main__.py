@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -32,8 +33,8 @@ from gtr_server.state_file import State
 log = logging.getLogger("gtr_server")
 
 EXIT_PORT, EXIT_FOLDER = 3, 4
-FIND_SECONDS = 15.0
-"""How long to look for the server that holds the lock."""
+FIND_SECONDS = 60.0
+"""How long to look for the server that holds the lock: it may be starting still, on a machine under load."""
 CLEAN_SECONDS = 600.0
 
 
@@ -167,11 +168,15 @@ def _keep_house(services: Services) -> None:
             log.critical("The folder %s is gone, and every job with it", services.settings.home)
             services.lifetime.stopping.set()
             return
-        services.lifetime.tick()
-        if time.monotonic() - cleaned >= CLEAN_SECONDS:
-            cleaned = time.monotonic()
-            clean(services.store, services.settings, services.blobs)
-            _know_checksums(services.lifetime.stopping)
+        try:
+            services.lifetime.tick()
+            if time.monotonic() - cleaned >= CLEAN_SECONDS:
+                cleaned = time.monotonic()
+                clean(services.store, services.settings, services.blobs)
+                _know_checksums(services.lifetime.stopping)
+        except (OSError, sqlite3.Error):
+            # A file that vanished while it was counted, a full disk: no reason to leave the clients alone.
+            log.exception("Housekeeping was broken off")
 
 
 def _know_checksums(stopping: threading.Event) -> None:

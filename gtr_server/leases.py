@@ -24,6 +24,8 @@ class Leases:
         self._unowned_since = clock()
         self.ever_held = False
         """Whether any client has ever come."""
+        self.lapsed = False
+        """Whether the lease that ended last ran out: its client did not say good-bye, it may only be slow."""
 
     def renew(self, client: str) -> bool:
         """Take or renew a lease; False when there are absurdly many."""
@@ -39,8 +41,14 @@ class Leases:
         """Give a lease back."""
         with self._lock:
             self._expire()
-            if self._ends.pop(client, None) is not None and not self._ends:
+            if self._ends.pop(client, None) is not None:
+                self.lapsed = False
                 self._unowned_since = self._clock()
+
+    def extend(self, seconds: float) -> None:
+        """Let every lease last longer: for so long nobody could be heard."""
+        with self._lock:
+            self._ends = {client: end + seconds for client, end in self._ends.items()}
 
     def count(self) -> int:
         """How many are held."""
@@ -59,3 +67,4 @@ class Leases:
         ended = [client for client, end in self._ends.items() if end <= moment]
         for client in ended:
             self._unowned_since = max(self._unowned_since, self._ends.pop(client))
+            self.lapsed = True

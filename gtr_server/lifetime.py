@@ -9,6 +9,9 @@ from collections.abc import Callable
 from gtr_server.leases import Leases
 from gtr_server.settings import Settings
 
+STANDSTILL_SECONDS = 10.0
+"""Two looks at the times so far apart: this process stood still meanwhile, as on a machine that slept."""
+
 
 class Lifetime:
     """Idle times. The server's end is one event, set from anywhere, that the main thread waits for.
@@ -32,7 +35,7 @@ class Lifetime:
         self.settings, self.leases = settings, leases
         self.stopping = threading.Event()
         self._active_jobs, self._unload, self._clock = active_jobs, unload, clock
-        self._worked = clock()
+        self._worked = self._looked = clock()
         self._unloaded = True
 
     def work(self) -> None:
@@ -42,6 +45,7 @@ class Lifetime:
 
     def tick(self) -> None:
         """Look at the times; sets ``stopping`` when nobody needs the server any more."""
+        self._forgive_standstill()
         if self._active_jobs():
             self.work()
             return
@@ -53,9 +57,18 @@ class Lifetime:
         if unowned is None:
             leave = idle >= self.settings.exit_after
         else:
-            leave = min(unowned, idle) >= self.patience
+            # A client whose lease ran out, but who asked for something a moment ago, is slow and not gone.
+            gone = not self.leases.lapsed or idle >= self.settings.lease_ttl
+            leave = gone and min(unowned, idle) >= self.patience
         if leave:
             self.stopping.set()
+
+    def _forgive_standstill(self) -> None:
+        moment = self._clock()
+        pause, self._looked = moment - self._looked, moment
+        if pause > STANDSTILL_SECONDS:
+            self.leases.extend(pause)
+            self._worked += pause
 
     @property
     def patience(self) -> float:

@@ -21,6 +21,8 @@ from gtr_server.state_file import HOST
 RECEIVE_SECONDS = 20.0
 """Longest time from the first byte of a request to its last; together with the clean-up interval below 30 s."""
 CLEANUP_SECONDS = 5
+STANDSTILL_SECONDS = 10.0
+"""Two clean-ups so far apart: this process stood still meanwhile and could receive nothing."""
 CONNECTIONS = 480
 """Windows' ``select`` holds 512 sockets."""
 
@@ -69,6 +71,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:
         self.receive_seconds = receive_seconds
         self._receiving: dict[Any, float] = {}
+        self._maintained = time.monotonic()
         adjustments = Adjustments(
             sockets=[listener],
             threads=THREADS,
@@ -89,11 +92,13 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         """waitress's own rule closes silent connections; ours closes those that never complete a request."""
         super().maintenance(now)
         moment = time.monotonic()
+        pause, self._maintained = moment - self._maintained, moment
+        late = pause if pause > STANDSTILL_SECONDS else 0.0
         receiving: dict[Any, float] = {}
         for key, channel in self.active_channels.items():
             if channel.requests or channel.request is None:
                 continue
-            receiving[key] = self._receiving.get(key, moment)
+            receiving[key] = min(moment, self._receiving.get(key, moment) + late)
             if moment - receiving[key] > self.receive_seconds:
                 channel.will_close = True
         self._receiving = receiving

@@ -23,8 +23,8 @@ from gtr_server.worker_process import WorkerProcess, oom_kills
 
 log = logging.getLogger(__name__)
 
-START_SECONDS, LONGEST_WAIT = 120.0, 5.0
-"""Longest time for a worker to load its libraries; between two looks at the clock."""
+START_SECONDS, LONGEST_WAIT, STANDSTILL_SECONDS = 120.0, 5.0, 10.0
+"""Longest time for a worker to load its libraries; between two looks at the clock; beyond that we stood still."""
 CRASHED = "The model process died."
 KILLED = "The model process was ended by the system: it needed too much memory."
 SILENT = "A step made no progress for {seconds:.0f} s and was stopped."
@@ -49,8 +49,7 @@ class Supervisor:
         self._worker: WorkerProcess | None = None
         self._ready = False
         self._expected_end = False
-        self._started_at = 0.0
-        self._oom_kills = 0
+        self._started_at, self._looked, self._oom_kills = 0.0, time.monotonic(), 0
         self._current: _Current | None = None
         self._unsettled: Job | None = None
         self._wants_finish: set[str] = set()
@@ -252,6 +251,11 @@ class Supervisor:
 
     def _check_times(self) -> None:
         moment, current = time.monotonic(), self._current
+        pause, self._looked = moment - self._looked, moment
+        if pause > STANDSTILL_SECONDS:  # and the worker perhaps too, as on a machine that slept
+            self._started_at += pause
+            if current is not None:
+                current.heard, current.kill_at = min(current.heard + pause, moment), current.kill_at + pause
         if current is None:
             if self._worker is not None and not self._ready and moment > self._started_at + START_SECONDS:
                 self._drop_worker()

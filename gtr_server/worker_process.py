@@ -75,10 +75,10 @@ class WorkerProcess:
 def _kill_children(pid: int) -> None:
     try:
         children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return
     for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             child.kill()
 
 

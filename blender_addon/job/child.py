@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..values import ServerSettings
 
 BEAT_SECONDS = 0.02
-LEAVE_SECONDS = 2.0
-"""Time to release the lease when Blender ends."""
+LEAVE_SECONDS = 15.0
+"""Time to release the lease when Blender is gone; one that closes in order waits less and then ends this process."""
 ORDERS = frozenset({
     "submit", "resubmit", "cancel", "finish", "configure", "start_server", "stop_server", "check_server",
     "look_for_job", "unload_model", "restart_worker",

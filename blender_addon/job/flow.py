@@ -170,7 +170,6 @@ class JobFlow:
         def step(stage: str, done: float) -> None:
             _check_cancel(request)
             self._run_controls()
-            self._link.keep_lease()
             self._emit(Progress(request.handle, stage, done, text=progress_text(stage)))
 
         def colors_at(points: NDArray[np.float32], part: int, parts: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..client import POLL_MARGIN_SECONDS
 from ..errors import ClientError, Interrupted
 from ..link.api import PROOF_SECONDS
 from ..messages import plain
@@ -165,6 +166,8 @@ class JobFollower:
             ClientError: ``server_stopped`` or ``no_response`` when it is gone for good.
             Interrupted: the user does not want to wait.
         """
+        # What is longer than a poll was no silence: this process itself stood still, as on a machine that slept.
+        self._heard = max(self._heard, time.monotonic() - POLL_SECONDS - POLL_MARGIN_SECONDS)
         attempt = 0
         while True:
             if self._request.cancel.is_set():

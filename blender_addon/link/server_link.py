@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from ..messages import failure
 from ..packages import MissingPackages
 from ..server_process import Endpoint, ServerProcess, is_alive, read_state
 from .addresses import is_loopback, normalize_url
+from .lease import Lease
 from .server_line import ServerLine, ready_line
 from .transport import Transport
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 20.0
-"""Renewal of the lease; the server forgets it after 60 s."""
+ANSWER_SECONDS, ASK_AGAIN_SECONDS = 30.0, 0.5
+"""A server that is there and silent is asked again for so long: the machine may be under load, or just awake."""
+_NO_CONTACT = frozenset({"no_response", "server_off", "auth", "not_gtr", "stopping"})
 
 
 class ServerLink:
@@ -41,13 +42,12 @@ class ServerLink:
 
     def __init__(self, settings: ServerSettings, emit: Callable[[Event], None], stop: threading.Event) -> None:
         self.stop_event = stop
-        self.lease = str(uuid.uuid4())
-        self.process = ServerProcess(self.lease, stop)
+        self.lease = Lease(stop)
+        self.process = ServerProcess(self.lease.id, stop)
         self._settings = settings
         self._emit = emit
         self._transport = Transport(stop)
         self._client: GtrClient | None = None
-        self._leased_at = 0.0
         self._cancel: threading.Event | None = None
         self._stopped = False
         self._line: ServerLine | None = None
@@ -75,27 +75,24 @@ class ServerLink:
 
         Raises:
             ClientError: why there is none.
+            Interrupted: nobody wants to wait for it any more.
         """
         try:
-            client = self._find()
-            if client is None:
-                client = self._start()
+            return self._ensure()
         except (ClientError, MissingPackages) as error:
             self.report(error)
             raise
-        self._adopt(client)
-        return client
 
     def find_again(self) -> GtrClient | None:
         """After contact was lost: the server of before, or the one that took its place; None when none answers."""
         try:
             client = self._find()
+            if client is not None:
+                self._adopt(client)
         except ClientError as error:
-            if error.code in ("no_response", "auth", "not_gtr"):
+            if error.code in _NO_CONTACT:
                 return None
             raise
-        if client is not None:
-            self._adopt(client)
         return client
 
     def is_gone(self) -> bool:
@@ -108,9 +105,8 @@ class ServerLink:
 
     def keep_lease(self) -> None:
         """Renew the lease when it is due."""
-        if self._client is not None and time.monotonic() - self._leased_at > LEASE_SECONDS:
-            self._leased_at = time.monotonic()
-            self._client.keep_lease(self.lease)
+        if self._client is not None:
+            self.lease.keep(self._client)
 
     # --- for the panel ----------------------------------------------------------------------------------------------
 
@@ -151,8 +147,9 @@ class ServerLink:
                 self.refresh()
             else:
                 self.report(error)
-        starting = self._line is not None and self._line.state == "starting"
-        if self._client is not None and (starting or self.is_gone()):
+            return
+        unsure = self._line is not None and self._line.state in ("starting", "lost")
+        if unsure or self.is_gone():
             self.refresh()
 
     def stop(self) -> None:
@@ -163,7 +160,7 @@ class ServerLink:
                 if managed:
                     client.stop_server(force=True)
                 else:
-                    client.release_lease(self.lease)
+                    self.lease.release(client)
             except ClientError as error:
                 _log.info("the server did not take our leave: %s", error)
         self._drop()
@@ -185,20 +182,35 @@ class ServerLink:
         state: Any = {"incompatible": "incompatible", "server_off": "off", "no_response": "lost"}.get(
             message.code, "failed"
         )
-        self._drop()
+        if state != "lost":  # it is there and may answer the next time; until then its lease must not run out
+            self._drop()
         self._say(ServerLine(state, message.text, code=message.code, details=message.details))
 
     def close(self) -> None:
         """Release the lease and let go: the server lives on if others use it."""
         if self._client is not None:
             try:
-                self._client.release_lease(self.lease)
+                self.lease.release(self._client)
             except (ClientError, Interrupted) as error:
                 _log.info("lease not released, it will expire: %s", error)
         self._drop()
         self._transport.close()
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _ensure(self) -> GtrClient:
+        end = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                client = self._find() or self._start()
+                self._adopt(client)
+                return client
+            except ClientError as error:
+                if error.code != "no_response" or time.monotonic() > end:
+                    raise
+                _log.info("the server does not answer yet: %s", error)
+            if self.stop_event.wait(ASK_AGAIN_SECONDS) or self.is_cancelled():
+                raise Interrupted
 
     def _find(self) -> GtrClient | None:
         endpoint = self._endpoint()
@@ -211,7 +223,8 @@ class ServerLink:
         except ClientError as error:
             # Left behind by a server that was killed; nobody listens there, or a stranger does by now. Our own server
             # takes another port, so that is no reason to give up.
-            if self._settings.mode == "MANAGED" and error.code in ("server_off", "not_gtr", "auth"):
+            gone = error.code == "no_response" and is_alive(endpoint.pid) is False
+            if self._settings.mode == "MANAGED" and (gone or error.code in ("server_off", "not_gtr", "auth")):
                 _log.info("the state file is out of date: %s", error)
                 return None
             raise
@@ -253,7 +266,8 @@ class ServerLink:
 
     def _adopt(self, client: GtrClient) -> None:
         if client is not self._client:
-            self._client, self._leased_at, self._stopped = client, 0.0, False
+            self.lease.forget()
+            self._client, self._stopped = client, False
         self.keep_lease()
         info = client.server()
         self._say(ready_line(info, managed=self.process.started_here))
@@ -271,7 +285,8 @@ class ServerLink:
             self._say(ServerLine("failed", message.text, code=message.code, details=message.details))
 
     def _drop(self) -> None:
-        self._client, self._leased_at = None, 0.0
+        self._client = None
+        self.lease.forget()
 
     def _say_off(self) -> None:
         self._drop()

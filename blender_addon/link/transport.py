@@ -16,6 +16,10 @@ from ..packages import requests
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 30.0
 """Time-outs of a connect and of one read; the read is longer than the longest poll (20 s)."""
+FAREWELL_SECONDS = 5.0
+"""Longest call once Blender shuts down."""
+OVERDUE_SECONDS = 0.5
+"""A call is cut off when it has been seen to be late for so long: a process that stood still reads its answer first."""
 JSON_LIMIT = 4 * 1024 * 1024
 _CHUNK = 1 << 16
 
@@ -63,6 +67,7 @@ class Transport:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._deadline: float | None = None
+        self._late_since: float | None = None
         self._polling = False
         self._wake = False
         self._cut = False
@@ -136,7 +141,11 @@ class Transport:
     def break_overdue_call(self) -> None:
         """End the call that is under way if it takes longer than it may (a server that drips its headers)."""
         with self._lock:
-            if self._deadline is not None and time.monotonic() > self._deadline:
+            moment = time.monotonic()
+            if self._deadline is None or moment <= self._deadline:
+                return
+            self._late_since = moment if self._late_since is None else self._late_since
+            if moment - self._late_since >= OVERDUE_SECONDS:
                 self._shut()
 
     def close(self) -> None:
@@ -149,9 +158,9 @@ class Transport:
 
     def _begin(self, seconds: float, *, polling: bool) -> None:
         if self._stop.is_set():
-            seconds = min(seconds, 1.0)  # the farewell: a lease to release, nothing to wait for
+            seconds = min(seconds, FAREWELL_SECONDS)  # a lease to release, nothing to wait for
         with self._lock:
-            self._deadline = time.monotonic() + seconds
+            self._deadline, self._late_since = time.monotonic() + seconds, None
             if polling and self._wake:
                 self._wake = False
                 raise Interrupted
@@ -205,7 +214,8 @@ class Transport:
     def _read(self, response: Any, data: bytearray, limit: int) -> None:
         # read1 returns what one receive brought: a dripping server cannot hide behind a large read.
         source = response.raw._original_response
-        expected = response.headers.get("Content-Length")
+        declared = response.headers.get("Content-Length", "")
+        expected = int(declared) if declared.isdigit() and response.request.method != "HEAD" else 0
         while True:
             chunk = source.read1(_CHUNK) if not source.isclosed() else b""
             if not chunk:
@@ -213,9 +223,10 @@ class Transport:
             data += chunk
             if len(data) > limit:
                 raise ClientError("bad_reply", values={"reason": f"it is larger than {limit} bytes"})
-            if self._deadline is not None and time.monotonic() > self._deadline:
+            late = self._deadline is not None and time.monotonic() > self._deadline
+            if late and (not expected or len(data) < expected):
                 raise TimeoutError("the answer drips in too slowly")
-        if expected and expected.isdigit() and len(data) < int(expected) and response.request.method != "HEAD":
+        if len(data) < expected:
             raise ConnectionError("the answer was cut off")
 
     def _broken(self, error: Exception, reply: Reply) -> Exception:
