@@ -9,12 +9,14 @@ from blender_addon.job.desk import JobDesk
 from blender_addon.values import Cancelled, Event, Failed, Finished
 
 ENDS = (Finished, Failed, Cancelled)
+PATIENCE = 180.0
+"""Seconds until a test gives up: far beyond what the slowest machine needs."""
 
 
-def collect(runner: JobDesk, until: Callable[[Event], bool], seconds: float = 60) -> list[Event]:
+def collect(runner: JobDesk, until: Callable[[Event], bool]) -> list[Event]:
     """All events up to the first one that is waited for."""
     events: list[Event] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for event in runner.poll():
             events.append(event)
@@ -24,9 +26,17 @@ def collect(runner: JobDesk, until: Callable[[Event], bool], seconds: float = 60
     raise AssertionError(f"nothing of the kind among {events}")
 
 
-def to_end(runner: JobDesk, handle: str, seconds: float = 60) -> list[Event]:
+def to_end(runner: JobDesk, handle: str) -> list[Event]:
     """All events up to the end of a request."""
-    return collect(runner, lambda event: isinstance(event, ENDS) and event.handle == handle, seconds)
+    return collect(runner, lambda event: isinstance(event, ENDS) and event.handle == handle)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until something is true; events stay where they are."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
 
 
 def of(kind: type, events: list[Event]) -> list:

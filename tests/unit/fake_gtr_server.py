@@ -8,8 +8,7 @@ import hmac
 import io
 import json
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,6 +45,7 @@ class FakeJob:
     artifacts: dict[str, bytes] = field(default_factory=dict)
     events: list[dict] = field(default_factory=list)
     preview: tuple[str, bytes] | None = None
+    ends_when_shown: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def tell(self, stage: str, code: str = "progress", **data: int) -> None:
@@ -62,11 +62,19 @@ class FakeJob:
 
 
 class FakeServer:
-    """Runs on a free port; ``override`` replaces the answer to paths that begin with a prefix."""
+    """Runs on a free port; ``override`` replaces the answer to paths that begin with a prefix.
+
+    Tests wait for what has reached it, not for time: ``asked``, ``open_polls``; ``open_polls_at`` proves that a request
+    did not wait for the end of a long poll.
+    """
 
     def __init__(self, token: str = TOKEN) -> None:
         self.token = token
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.open_polls = 0
+        self.closed = False
+        self._open_at: list[int] = []
+        self._lock = threading.Lock()
         self.raw = bytearray()
         self.blobs: dict[str, bytes] = {}
         self.jobs: dict[str, FakeJob] = {}
@@ -74,6 +82,7 @@ class FakeServer:
         self.leases: set[str] = set()
         self.overrides: dict[str, Callable[[Handler], None]] = {}
         self.on_job: Callable[[FakeJob], None] = finish_at_once
+        self.on_shutdown: Callable[[], None] = lambda: None
         self.api = {"min": "1.0", "max": "1.0"}
         self._http = _Http(("127.0.0.1", 0), Handler)
         self._http.fake = self
@@ -89,18 +98,45 @@ class FakeServer:
         return path
 
     def asked(self, method: str, ending: str) -> int:
-        return sum(1 for m, path, _ in self.requests if m == method and urlsplit(path).path.endswith(ending))
+        return len(self.open_polls_at(method, ending))
+
+    def open_polls_at(self, method: str, ending: str) -> list[int]:
+        """Of each such request: how many long polls had not been answered when it came."""
+        with self._lock:
+            seen = list(zip(self.requests, self._open_at, strict=True))
+        return [count for (m, path, _), count in seen if m == method and urlsplit(path).path.endswith(ending)]
+
+    def note(self, handler: Handler) -> None:
+        with self._lock:
+            self.requests.append((handler.command, handler.path, dict(handler.headers)))
+            self._open_at.append(self.open_polls)
+            self.raw += f"{handler.command} {handler.path}\n{handler.headers}".encode() + handler.body
+
+    @contextlib.contextmanager
+    def polled(self) -> Iterator[None]:
+        with self._lock:
+            self.open_polls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.open_polls -= 1
 
     def close(self) -> None:
+        self.closed = True
         self._http.shutdown()
         self._http.server_close()
         self._http.cut_all()
-        self._thread.join(2)
+        self._thread.join()
+        for job in list(self.jobs.values()):
+            with job.changed:
+                job.changed.notify_all()
 
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
     fake: FakeServer
 
     def __init__(self, *args) -> None:
@@ -155,10 +191,9 @@ class Handler(BaseHTTPRequestHandler):
         fake = self.fake
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length)
-        fake.requests.append((self.command, self.path, dict(self.headers)))
-        fake.raw += f"{self.command} {self.path}\n{self.headers}".encode() + self.body
+        fake.note(self)
         path = urlsplit(self.path).path.removeprefix(API)
-        for prefix, override in fake.overrides.items():
+        for prefix, override in list(fake.overrides.items()):
             if path.startswith(prefix):
                 override(self)
                 return
@@ -173,7 +208,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _route(self, parts: list[str]) -> None:
         fake = self.fake
-        if parts[0] == "server":
+        if parts == ["server", "shutdown"]:
+            self.answer(202, {})
+            fake.on_shutdown()
+        elif parts[0] == "server":
             self.answer(200, {"product": "gtr", "device": {"kind": "cpu", "name": "cpu", "free": 8 << 30}})
         elif parts[0] == "clients":
             (fake.leases.add if self.command == "PUT" else fake.leases.discard)(parts[1])
@@ -222,6 +260,8 @@ class Handler(BaseHTTPRequestHandler):
         elif parts[2] == "preview":
             kind, data = job.preview or ("", b"")
             self.answer(200 if data else 204, data, {"X-GTR-Preview": kind, "ETag": f'"{hash(data)}"'})
+            if data and job.ends_when_shown:
+                job.end("succeeded")
         elif parts[2] == "cancel":
             job.end("cancelled")
             self.answer(202, {})
@@ -232,11 +272,12 @@ class Handler(BaseHTTPRequestHandler):
     def _events(self, job: FakeJob) -> None:
         query = parse_qs(urlsplit(self.path).query)
         after, wait = int(query["after"][0]), float(query["wait"][0])
-        deadline = time.monotonic() + wait
-        with job.changed:
-            while len(job.events) <= after and job.state == "running" and time.monotonic() < deadline:
-                job.changed.wait(0.05)
-            self.answer(200, {"events": job.events[after:], "state": job.state, "last_seq": len(job.events)})
+        with self.fake.polled(), job.changed:
+            job.changed.wait_for(
+                lambda: len(job.events) > after or job.state != "running" or self.fake.closed, timeout=wait
+            )
+            told = {"events": job.events[after:], "state": job.state, "last_seq": len(job.events)}
+        self.answer(200, told)
 
 
 _TASKS = {"jobs": "reconstruct", "refine": "refine", "recolour": "recolour", "masks": "masks"}

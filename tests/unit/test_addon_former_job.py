@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_gtr_server import FakeServer
+from job_events import PATIENCE
+from job_events import collect as collect_until
 
 from blender_addon.job.seen import JobSeen
 from blender_addon.jobs import JobRunner
@@ -21,6 +22,7 @@ from blender_addon.values import (
     MeshReady,
     ReconstructOptions,
     RefineOptions,
+    ServerLine,
     ServerSettings,
 )
 
@@ -41,18 +43,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer
 def runner(fake: FakeServer) -> Iterator[JobRunner]:
     made = JobRunner(ServerSettings())
     yield made
-    assert made.shutdown(5)
+    assert made.shutdown(PATIENCE)
 
 
-def collect(runner: JobRunner, kind: type | tuple[type, ...], seconds: float = 10) -> list[Event]:
-    events: list[Event] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        events += runner.poll()
-        if any(isinstance(event, kind) for event in events):
-            return events
-        time.sleep(0.01)
-    raise AssertionError(f"nothing of the kind among {events}")
+def collect(runner: JobRunner, kind: type | tuple[type, ...]) -> list[Event]:
+    return collect_until(runner, lambda event: isinstance(event, kind))
 
 
 @pytest.fixture
@@ -88,8 +83,8 @@ def test_forgotten_job_is_not_known(runner: JobRunner) -> None:
 def test_without_a_server_there_is_no_answer(fake: FakeServer, runner: JobRunner, tmp_path: Path) -> None:
     (tmp_path / "server.json").unlink()
     runner.look_for_job("any")
-    time.sleep(0.3)
-    assert not any(isinstance(event, JobSeen) for event in runner.poll())
+    runner.check_server()  # answered after it
+    assert not any(isinstance(event, JobSeen) for event in collect(runner, ServerLine))
 
 
 def test_mesh_is_fetched_without_sending_anything(fake: FakeServer, runner: JobRunner, job: str) -> None:

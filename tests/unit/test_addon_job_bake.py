@@ -1,13 +1,14 @@
 """A texture by way of the worker thread: the jobs it makes, what it tells, how it ends early, how it starts again."""
 
 import io
-import time
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import trimesh
 from fake_gtr_server import FakeJob, FakeServer, npz
+from job_events import ENDS, PATIENCE, collect
 
 from blender_addon.job import bake as job_bake
 from blender_addon.job import follow as job_follow
@@ -35,7 +36,7 @@ def fake(tmp_path, monkeypatch) -> Iterator[FakeServer]:
 def runner() -> Iterator[JobRunner]:
     made = JobRunner(ServerSettings())
     yield made
-    assert made.shutdown(5)
+    assert made.shutdown(PATIENCE)
 
 
 def formula(points: np.ndarray) -> np.ndarray:
@@ -57,17 +58,8 @@ def surface() -> BakeSurface:
     return BakeSurface(ball.vertices.astype(np.float32), ball.faces.astype(np.uint32), SIZE)
 
 
-def to_end(runner: JobRunner, handle: str, on_event=lambda event: None, seconds: float = 20) -> list[Event]:
-    events: list[Event] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for event in runner.poll():
-            events.append(event)
-            on_event(event)
-            if isinstance(event, (Finished, Failed, Cancelled)) and event.handle == handle:
-                return events
-        time.sleep(0.01)
-    raise AssertionError(f"no end among {events}")
+def to_end(runner: JobRunner, handle: str, on_event=lambda event: None) -> list[Event]:
+    return collect(runner, lambda event: on_event(event) or (isinstance(event, ENDS) and event.handle == handle))
 
 
 def test_texture_of_one_job(fake, runner) -> None:
@@ -100,16 +92,22 @@ def test_many_points_go_in_several_jobs(fake, runner, monkeypatch) -> None:
     assert max(shares) < 1
 
 
-def test_cancel_while_it_is_laid_out(fake, runner) -> None:
-    handle = ""
+def test_cancel_while_it_is_laid_out(fake, runner, monkeypatch) -> None:
+    unwrap, cancelled, handle = job_bake.unwrap, threading.Event(), ""
+
+    def slowly(*arguments):
+        assert cancelled.wait(PATIENCE)
+        return unwrap(*arguments)
 
     def cancel(event: Event) -> None:
         if isinstance(event, Progress) and event.stage == "unwrap":
             runner.cancel(handle)
+            cancelled.set()
 
+    monkeypatch.setattr(job_bake, "unwrap", slowly)
     handle = runner.submit_bake("job_parent", surface())
     assert isinstance(to_end(runner, handle, cancel)[-1], Cancelled)
-    assert all(job.state == "cancelled" for job in fake.jobs.values())
+    assert not fake.jobs, "the server has not been asked for anything"
 
 
 def test_cancel_while_the_server_colors(fake, runner) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import numpy as np
 import psutil
 import pytest
 from fake_gtr_server import FakeServer, finish_at_once
-from job_events import collect, to_end
+from job_events import PATIENCE, collect, to_end
+from job_events import wait_for as wait_until
 
 from blender_addon import job_process
 from blender_addon.job_process import JobProcess, python_programs
@@ -49,20 +49,19 @@ def fake(tmp_path, monkeypatch):
 def runner(fake):
     made = JobProcess(ServerSettings())
     yield made
-    assert made.shutdown(10)
+    assert made.shutdown(PATIENCE)
 
 
-def wait_for(runner: JobProcess, condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
+def wait_for(runner: JobProcess, condition: Callable[[], object]) -> None:
+    def come_true() -> object:
         assert not [event for event in runner.poll() if isinstance(event, Failed)]
-        time.sleep(0.01)
+        return condition()
+
+    wait_until(come_true)
 
 
-def child_of_this_process() -> psutil.Process:
-    (child,) = [p for p in psutil.Process().children() if any("start_child.py" in word for word in p.cmdline())]
-    return child
+def child_of(runner: JobProcess) -> psutil.Process:
+    return psutil.Process(runner._process.pid)
 
 
 def test_whole_way(fake, runner) -> None:
@@ -93,7 +92,7 @@ def test_killed_process_is_told_and_replaced(fake, runner) -> None:
     fake.on_job = lambda job: None
     handle = runner.submit_reconstruct(VIEWS, OPTIONS)
     wait_for(runner, lambda: fake.jobs)
-    child_of_this_process().send_signal(signal.SIGKILL)
+    child_of(runner).send_signal(signal.SIGKILL)
     events = collect(runner, lambda e: isinstance(e, ServerLine) and e.state == "failed")
     failed = next(event for event in events if isinstance(event, Failed))
     assert failed.handle == handle
@@ -123,10 +122,10 @@ def test_lease_is_released_when_blender_is_gone(fake) -> None:
     runner = JobProcess(ServerSettings())
     to_end(runner, runner.submit_reconstruct(VIEWS, OPTIONS))
     assert len(fake.leases) == 1
-    child = child_of_this_process()
+    child = child_of(runner)
     runner._pipe.close()  # what the system does with the pipe of a process that was killed
-    child.wait(10)
-    assert len(fake.leases) == 0
+    child.wait(PATIENCE)
+    wait_until(lambda: not fake.leases)
     assert runner.shutdown()
 
 
@@ -138,7 +137,7 @@ def test_a_python_without_the_packages_is_passed_over(fake, tmp_path, monkeypatc
     monkeypatch.setattr(job_process, "python_programs", lambda: [absent, str(bare), sys.executable])
     runner = JobProcess(ServerSettings())
     assert isinstance(to_end(runner, runner.submit_reconstruct(VIEWS, OPTIONS))[-1], Finished)
-    assert runner.shutdown(10)
+    assert runner.shutdown(PATIENCE)
 
 
 def test_no_python_at_all_is_said(fake, monkeypatch) -> None:
@@ -153,7 +152,7 @@ def test_no_python_at_all_is_said(fake, monkeypatch) -> None:
 def test_shutdown_before_the_first_word() -> None:
     runner = JobProcess(ServerSettings())
     runner.check_server()
-    assert runner.shutdown(10)
+    assert runner.shutdown(PATIENCE)
     assert runner.poll() == []
 
 

@@ -5,17 +5,17 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_gtr_server import FakeJob, FakeServer, finish_at_once, npz, results_of, tetrahedron
-from job_events import collect, of, to_end
+from job_events import PATIENCE, collect, of, to_end, wait_for
 
+from blender_addon import client, jobs, server_process
 from blender_addon.job import follow as job_follow
 from blender_addon.jobs import JobRunner
-from blender_addon.link import api
+from blender_addon.link import api, transport
 from blender_addon.server_process import home_folder, read_state
 from blender_addon.values import (
     Background,
@@ -43,6 +43,13 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(api, "_FIRST_WAIT", 0.01)
     monkeypatch.setattr(job_follow, "_RETRY_SECONDS", (0.05,))
+    # No test may depend on how quickly an answer comes; what must not be waited for takes for ever.
+    monkeypatch.setattr(job_follow, "POLL_SECONDS", 1000)
+    monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 1000.0)
+    for name in ("READ_SECONDS", "FAREWELL_SECONDS"):
+        monkeypatch.setattr(transport, name, 1000.0)
+    monkeypatch.setattr(client, "READ_SECONDS", 1000.0)
+    monkeypatch.setattr(api, "PROOF_SECONDS", PATIENCE)
     return tmp_path / "home"
 
 
@@ -58,7 +65,12 @@ def fake(home):
 def runner():
     made = JobRunner(ServerSettings())
     yield made
-    assert made.shutdown(5)
+    assert made.shutdown(PATIENCE)
+
+
+def polling(fake: FakeServer):
+    """Whether a long poll waits at the server: it is a thousand seconds long."""
+    return lambda: fake.open_polls
 
 
 def views(count: int = 4) -> list[CapturedView]:
@@ -78,7 +90,7 @@ def test_reconstruction_with_refinement(fake, runner) -> None:
             job.preview = ("mesh", npz(**tetrahedron(7)))
             job.tell("hull", done=1, total=1)
             job.tell("hull", "preview", kind="mesh")
-        threading.Timer(1.0, job.end, ("succeeded",)).start()
+        job.ends_when_shown = True
 
     fake.on_job = play
     handle = runner.submit_reconstruct(views(), ReconstructOptions(seed=3), RefineOptions(steps=50))
@@ -173,12 +185,10 @@ def test_nothing_is_sent_twice(fake, runner) -> None:
 def test_cancel_while_the_server_works(fake, runner) -> None:
     fake.on_job = lambda job: None
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
-    collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-    time.sleep(0.5)
-    began = time.monotonic()
+    wait_for(polling(fake))
     runner.cancel(handle)
     assert isinstance(to_end(runner, handle)[-1], Cancelled)
-    assert time.monotonic() - began < 1.5, "although the poll waits longer"
+    assert fake.open_polls_at("POST", "/cancel") == [1], "the poll was not waited for"
     assert [job.state for job in fake.jobs.values()] == ["cancelled"]
 
 
@@ -187,45 +197,43 @@ def test_cancel_before_its_turn(fake, runner) -> None:
     first = runner.submit_reconstruct(views(), ReconstructOptions())
     second = runner.submit_reconstruct(views(), ReconstructOptions())
     runner.cancel(second)
-    deadline = time.monotonic() + 20
-    while not fake.jobs and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: fake.jobs)
     runner.cancel(first)
     events = to_end(runner, second)
     assert [event.handle for event in of(Cancelled, events)] == [first, second]
     assert len(fake.jobs) == 1
 
 
-def test_cancel_while_the_server_starts(home, runner, tmp_path) -> None:
+def test_cancel_while_the_server_starts(home, runner, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(server_process, "START_SECONDS", 1000.0)
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    python.write_text(f"#!/bin/sh\n: > '{tmp_path}/begun'\nexec /bin/sleep 900\n")
     python.chmod(0o755)
     runner.configure(ServerSettings(python=str(python)))
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
     collect(runner, lambda e: isinstance(e, ServerLine) and e.state == "starting")
-    time.sleep(0.2)
-    began = time.monotonic()
+    wait_for((tmp_path / "begun").exists)
     runner.cancel(handle)
-    assert isinstance(to_end(runner, handle)[-1], Cancelled)
-    assert time.monotonic() - began < 1
+    assert isinstance(to_end(runner, handle)[-1], Cancelled), "while the server starts still"
     runner.stop_server()
     assert collect(runner, lambda e: isinstance(e, ServerLine) and e.state == "stopped")
 
 
-def test_cancel_while_the_server_is_too_busy(fake, runner) -> None:
-    fake.overrides["/jobs"] = lambda h: h.answer(429, {"code": "queue_full"}, {"Retry-After": "30"})
+def test_cancel_while_the_server_is_too_busy(fake, runner, monkeypatch) -> None:
+    monkeypatch.setattr(api, "_LONGEST_WAIT", 1000.0)
+    fake.overrides["/jobs"] = lambda h: h.answer(429, {"code": "queue_full"}, {"Retry-After": "1000"})
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
-    collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-    time.sleep(0.2)
-    began = time.monotonic()
+    wait_for(lambda: fake.asked("POST", "/jobs"))
     runner.cancel(handle)
     assert isinstance(to_end(runner, handle)[-1], Cancelled)
-    assert time.monotonic() - began < 1
+    assert fake.asked("POST", "/jobs") == 1, "the pause was not waited for"
 
 
 def test_cancel_while_contact_is_lost(fake, runner) -> None:
-    fake.on_job = lambda job: threading.Timer(0.2, fake.close).start()
+    fake.on_job = lambda job: None
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
+    wait_for(polling(fake))
+    fake.close()
     collect(runner, lambda e: isinstance(e, Lost))
     runner.cancel(handle)
     assert isinstance(to_end(runner, handle)[-1], Cancelled)
@@ -237,8 +245,11 @@ sys.path[:0] = [{folder!r}]
 from fake_gtr_server import FakeServer
 server = FakeServer()
 server.on_job = lambda job: None
+server.on_shutdown = lambda: os._exit(0)
+parent = os.getppid()
 server.write_state(pathlib.Path(os.environ["GTR_HOME"]) / "server.json", pid=os.getpid())
-time.sleep(60)
+while os.getppid() == parent:
+    time.sleep(0.1)
 """
 
 
@@ -250,19 +261,17 @@ def test_own_server_stopped_or_killed_while_it_works(home, runner, tmp_path) -> 
     runner.configure(ServerSettings(python=str(python)))
     for end in (runner.stop_server, lambda: os.kill(read_state(home / "server.json").pid, signal.SIGKILL)):
         handle = runner.submit_reconstruct(views(), ReconstructOptions())
-        collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-        time.sleep(0.2)
-        began = time.monotonic()
+        wait_for(lambda handle=handle: runner.jobs_of(handle)[1])
         end()
         failed = to_end(runner, handle)[-1]
+        # Known to be gone: nobody waits for the end of the silence.
         assert (failed.code, failed.fix) == ("server_stopped", "resubmit")
-        assert time.monotonic() - began < 8, "known to be gone: nobody has to wait for half a minute"
 
 
 def test_server_that_dies_while_views_are_sent(fake, runner) -> None:
     fake.overrides["/blobs"] = lambda h: fake._http.cut_all() if fake.blobs else h._route(["blobs", h.path[-64:]])
     fake.overrides["/jobs"] = lambda h: None
-    events = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()), 20)
+    events = to_end(runner, runner.submit_reconstruct(views(), ReconstructOptions()))
     assert events[-1].code == "server_stopped"
 
 
@@ -274,7 +283,7 @@ def test_stop_refining_keeps_the_colors(fake, runner) -> None:
 
     fake.on_job = play
     handle = runner.submit_reconstruct(views(), ReconstructOptions(), RefineOptions())
-    collect(runner, lambda e: isinstance(e, MeshReady))
+    wait_for(lambda: any(job.task == "refine" for job in fake.jobs.values()))
     runner.finish(handle)
     events = to_end(runner, handle)
     assert of(ColorsReady, events)[-1].final
@@ -310,8 +319,10 @@ def test_failed_refinement_keeps_the_mesh_and_runs_alone_next_time(fake, runner)
 
 def test_server_that_dies_in_the_middle(fake, runner, monkeypatch) -> None:
     monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 3.6)
-    fake.on_job = lambda job: threading.Timer(0.3, fake.close).start()
+    fake.on_job = lambda job: None
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
+    wait_for(polling(fake))
+    fake.close()
     events = to_end(runner, handle)
     assert of(Lost, events)
     assert (events[-1].code, events[-1].fix) == ("server_stopped", "resubmit")
@@ -332,8 +343,7 @@ def test_server_that_dies_in_the_middle(fake, runner, monkeypatch) -> None:
 def test_server_that_is_replaced_in_the_middle(fake, runner) -> None:
     fake.on_job = lambda job: None
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
-    collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-    time.sleep(0.3)
+    wait_for(polling(fake))
     after = FakeServer(token="another key")
     after.jobs, after.keys = fake.jobs, fake.keys
     after.write_state(home_folder() / "server.json")
@@ -349,15 +359,15 @@ def test_server_that_falls_silent(fake, runner, monkeypatch) -> None:
     monkeypatch.setattr(job_follow, "SILENCE_SECONDS", 1.5)
     monkeypatch.setattr(job_follow, "PROOF_SECONDS", 0.3)
     monkeypatch.setattr(job_follow, "POLL_SECONDS", -4.5)  # with its margin of 5 s: half a second
-    monkeypatch.setattr(api, "PROOF_SECONDS", 0.3)
     silence = threading.Event()
 
     def play(job: FakeJob) -> None:
-        fake.overrides["/"] = lambda h: silence.wait(20)
+        monkeypatch.setattr(api, "PROOF_SECONDS", 0.3)
+        fake.overrides["/"] = lambda h: silence.wait(2 * PATIENCE)
 
     fake.on_job = play
     handle = runner.submit_reconstruct(views(), ReconstructOptions())
-    events = to_end(runner, handle, 20)
+    events = to_end(runner, handle)
     silence.set()
     assert of(Lost, events)
     assert events[-1].code == "no_response"
@@ -433,35 +443,32 @@ def test_server_line(fake, runner) -> None:
     line = collect(runner, lambda e: isinstance(e, ServerLine))[-1]
     assert line.state == "off", "not ours: only let go"
     assert fake.asked("POST", "/server/shutdown") == 0
-    assert not fake.leases
+    wait_for(lambda: not fake.leases)
 
 
 def test_controls_overtake_a_running_job(fake, runner) -> None:
     fake.on_job = lambda job: None
     runner.submit_reconstruct(views(), ReconstructOptions())
-    collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-    time.sleep(0.2)
+    wait_for(polling(fake))
     runner.restart_worker()
-    deadline = time.monotonic() + 2
-    while not fake.asked("POST", "/restart-worker") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert fake.asked("POST", "/restart-worker") == 1
+    wait_for(lambda: fake.asked("POST", "/restart-worker"))
+    assert fake.open_polls_at("POST", "/restart-worker") == [1], "the poll was not waited for"
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_shutdown_is_quick_and_leaves_the_job_alone(fake, busy: bool) -> None:
+def test_shutdown_waits_for_nothing_and_leaves_the_job_alone(fake, busy: bool, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", 1000.0)
     runner = JobRunner(ServerSettings())
     fake.on_job = lambda job: None
     runner.check_server()
     collect(runner, lambda e: isinstance(e, ServerLine))
+    (lease,) = fake.leases
     if busy:
         runner.submit_reconstruct(views(), ReconstructOptions())
-        collect(runner, lambda e: isinstance(e, Progress) and e.stage == "wait")
-        time.sleep(0.3)
-    began = time.monotonic()
-    assert runner.shutdown(2)
-    assert time.monotonic() - began < 1
+        wait_for(polling(fake))
+    assert runner.shutdown(PATIENCE)
     assert not fake.leases, "released"
+    assert fake.open_polls_at("DELETE", lease) == [int(busy)], "the poll was not waited for"
     assert fake.asked("POST", "/cancel") == 0
     with pytest.raises(RuntimeError, match="shut down"):
         runner.check_server()
@@ -505,6 +512,6 @@ def test_server_of_another_time(fake, runner) -> None:
 
 def test_old_requests_are_forgotten(fake, runner) -> None:
     handles = [runner.submit_reconstruct(views(), ReconstructOptions()) for _ in range(10)]
-    to_end(runner, handles[-1], 30)
+    to_end(runner, handles[-1])
     assert not runner.can_resubmit(handles[0])
     assert runner.can_resubmit(handles[-1])
