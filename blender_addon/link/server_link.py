@@ -154,17 +154,18 @@ class ServerLink:
 
     def stop(self) -> None:
         """Stop the server if we started it; else only release our lease."""
-        managed, client = self.process.started_here, self._client
+        managed, client, asked = self.process.started_here, self._client, False
         if client is not None:
             try:
                 if managed:
                     client.stop_server(force=True)
+                    asked = True
                 else:
                     self.lease.release(client)
             except ClientError as error:
                 _log.info("the server did not take our leave: %s", error)
         self._drop()
-        self.process.stop(asked=managed)
+        self.process.stop(asked=asked)
         self._stopped = managed
         self._say(ServerLine("stopped" if managed else "off", "Server off"))
 
