@@ -102,9 +102,9 @@ def _fitted(source: Points, target: Points, start: Matrix, *, scale: bool) -> Ma
     moved = trimesh.registration.procrustes(
         _moved(source, sized), target, reflection=False, scale=scale, return_cost=False
     )
-    fitted: Matrix = np.asarray(moved @ sized, dtype=np.float64)
-    return fitted
+    return np.asarray(moved @ sized, dtype=np.float64)
 
 
 def _moved(points: Points, matrix: Matrix) -> Points:
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
+    moved: Points = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return moved

@@ -23,7 +23,7 @@ def inside_nodes(mesh: Mesh, axes: Sequence[Floats]) -> NDArray[np.bool_]:
     A line along z runs through every (x, y); each face that it meets changes the winding number above by one, up or
     down as the face is turned. A node is inside where that number is not 0, so parts that overlap are one solid and
     a hollow that is turned inwards is outside. Whether a line meets a face is decided edge by edge, and the two faces
-    at an edge decide alike, so no line slips through between them.
+    at an edge decide alike, so no line slips through between them. A line through a pinhole counts as outside.
 
     Args:
         mesh: closed; its vertices may be doubled at the seams of a texture.
@@ -47,6 +47,8 @@ def inside_nodes(mesh: Mesh, axes: Sequence[Floats]) -> NDArray[np.bool_]:
         _add_crossings(change, vertices, faces[some], first[some], count[some], axes)
         start = stop
     inside: NDArray[np.bool_] = change[..., :-1].cumsum(-1) != 0
+    # A line that ends at another number than it began with went through a pinhole: what it says means nothing.
+    inside[change.sum(-1) != 0] = False
     return inside
 
 
