@@ -40,9 +40,9 @@ def shape_figures(result: Mesh, truth: Mesh, alignment: Alignment, protocol: Pro
     true_points = sample_surface(unit_truth, count, seed=seed + 1)
     near = nearest_distances(points, true_points)
     if protocol.iou == "surface":
-        iou: Figure = surface_iou(points, true_points, resolution=protocol.iou_resolution)
+        iou: Figure = surface_iou(points, true_points, resolution=protocol.iou_voxels)
     else:
-        iou = volume_iou(unit_result, unit_truth, resolution=protocol.iou_resolution)
+        iou = volume_iou(unit_result, unit_truth, resolution=protocol.iou_voxels)
     return ShapeFigures(
         chamfer(near, kind=protocol.chamfer, squared=protocol.chamfer_squared),
         f_score(near, threshold=F_THRESHOLD),
