@@ -13,7 +13,7 @@ from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
 
 _CHUNK = 1 << 16
-_NOTE = "The shape is the visual hull of the masks: an untrained network has no surface."
+_NOTE = "An untrained network knows no shape: this is the visual hull of the masks."
 
 
 def untrained_model(config: ModelConfig, *, seed: int = 0) -> GTR:
@@ -33,10 +33,10 @@ def untrained_reconstruction(
 ) -> Reconstruction:
     """Colours of an untrained network on the visual hull of the masks.
 
-    Its density is the same nearly everywhere, so that there is no surface at the level that presets extract, or one
-    that has nothing to do with the object. The hull stands in for it: then the figures tell what refinement (paper
-    section 3.3) reaches from planes and a colour network that know nothing, which is what
-    :meth:`gtr_core.pipeline.Pipeline.refine_texture` makes of the result.
+    Its density is nearly the same everywhere: mostly there is no surface at the level that presets extract, and if
+    there is one it has nothing to do with the object. The hull stands in for it, so that the figures tell what
+    refinement (paper section 3.3) reaches from planes and a colour network that know nothing:
+    :meth:`gtr_core.pipeline.Pipeline.refine_texture` takes the result.
 
     Args:
         views: with the object inside [-1, 1]^3.
