@@ -21,8 +21,22 @@ def sample_planes(planes: Tensor, points: Tensor) -> Tensor:
     Returns:
         (N, 3 C), feature = channel * 3 + plane.
     """
-    grid = torch.stack([points[:, axes] for axes in PLANE_AXES])[:, None]
+    return sample_plane_batch(planes[None], points[None])[0]
+
+
+def sample_plane_batch(planes: Tensor, points: Tensor) -> Tensor:
+    """The same for several objects at once.
+
+    Args:
+        planes: (B, 3, C, R, R).
+        points: (B, N, 3) in world units.
+
+    Returns:
+        (B, N, 3 C), feature = channel * 3 + plane.
+    """
+    grid = torch.stack([points[..., axes] for axes in PLANE_AXES], dim=1).flatten(0, 1)[:, None]
     features = torch.nn.functional.grid_sample(
-        planes, grid.to(planes.dtype), mode="bilinear", padding_mode="border", align_corners=False
+        planes.flatten(0, 1), grid.to(planes.dtype), mode="bilinear", padding_mode="border", align_corners=False
     )
-    return features[:, :, 0].permute(2, 1, 0).reshape(len(points), -1)
+    per_object = features.view(*planes.shape[:3], -1)
+    return per_object.permute(0, 3, 2, 1).reshape(*points.shape[:2], -1)

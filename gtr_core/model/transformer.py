@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from gtr_core.model.attention import SelfAttention
 from gtr_core.model.config import ModelConfig
@@ -72,12 +73,18 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks over all tokens; what leaves are the first tokens, normalised."""
+    """Blocks over all tokens; what leaves are the first tokens, normalised.
+
+    Attributes:
+        recompute: whether training computes each block a second time in the backward pass instead of keeping what is
+            inside it.
+    """
 
     def __init__(self, config: ModelConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(config.width, eps=EPS, bias=config.bias)
+        self.recompute = False
         normal_weights(self, generator)
 
     def forward(self, tokens: Tensor, num_kept: int, *, progress: Progress = no_progress) -> Tensor:
@@ -96,7 +103,11 @@ class Transformer(nn.Module):
         count = len(self.blocks)
         for index, block in enumerate(self.blocks):
             progress("encode", index, count)
-            tokens = block(tokens, num_kept if index == count - 1 else None)
+            kept = num_kept if index == count - 1 else None
+            if self.recompute and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, kept, use_reentrant=False)
+            else:
+                tokens = block(tokens, kept)
         progress("encode", count, count)
         result: Tensor = self.norm(tokens)
         return result

@@ -1,0 +1,127 @@
+"""Several processes that train one network, one per GPU, started by ``torchrun``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from gtr_core.devices import resolve_device
+from gtr_core.errors import ErrorCode, GtrError
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run.
+
+    Args:
+        rank: number of this process, from 0.
+        size: how many there are.
+        device: of this process.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.rank == 0
+
+    def wrap(self, stage: nn.Module) -> nn.Module:
+        """The stage with gradients averaged over the processes.
+
+        A batch without any surface leaves the colour network without a gradient, hence the search for such.
+        """
+        if self.size == 1:
+            return stage
+        return DistributedDataParallel(stage, find_unused_parameters=True, broadcast_buffers=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of a tensor over the processes."""
+        if self.size > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+            values /= self.size
+        return values
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """Whether any process wants to stop, and the first process's seconds: all do the same at the same step."""
+        if self.size == 1:
+            return stop, seconds
+        said = torch.tensor([float(stop), seconds if self.is_first else 0.0], dtype=torch.float64, device=self.device)
+        distributed.all_reduce(said)
+        return bool(said[0] > 0), float(said[1])
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_world(device: str = "auto") -> Iterator[World]:
+    """The processes that ``torchrun`` has started, or this process alone.
+
+    Args:
+        device: of a process alone; together each takes the GPU of its number, or the CPU if ``cpu`` is asked for.
+
+    Raises:
+        GtrError: ``backend_unavailable`` when there is no such device.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(0, 1, resolve_device(device))
+        return
+    own = _own_device(device)
+    distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), size, own)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _own_device(name: str) -> torch.device:
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if local >= torch.cuda.device_count():
+        raise GtrError(
+            ErrorCode.BACKEND_UNAVAILABLE,
+            f"Process {local} of this machine has no GPU: there are {torch.cuda.device_count()}.",
+            "Start at most as many processes as there are GPUs.",
+        )
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
+def share_of(position: int, batch: int, part: int, parts: int, world: World) -> range:
+    """Numbers of the samples that a process works on.
+
+    The samples of a step are consecutive; they are dealt out to the parts of the step and to the processes in blocks.
+
+    Args:
+        position: samples of all processes before this step.
+        batch: samples of all processes in this step.
+        part: of the step (gradient accumulation), from 0.
+        parts: how many.
+        world: the processes.
+
+    Raises:
+        GtrError: ``bad_input`` when the batch cannot be divided evenly.
+    """
+    if batch % (parts * world.size):
+        raise GtrError(
+            ErrorCode.BAD_INPUT,
+            f"A batch of {batch} cannot be divided evenly among {world.size} processes in {parts} parts.",
+            f"Choose a batch that is a multiple of {parts * world.size}.",
+        )
+    own = batch // (parts * world.size)
+    first = position + (part * world.size + world.rank) * own
+    return range(first, first + own)
