@@ -10,7 +10,6 @@ import trimesh
 from PIL import Image
 from torch import Tensor
 
-from gtr_core.cli.picture import normal_colors
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.rows import ReportFolder, ReportHeader, SystemEntry
 from gtr_core.evaluation.scores import Row
@@ -51,7 +50,7 @@ def write_sample(folder: Path, *, size: int = 48, done: tuple[str, ...] = OBJECT
     for name in done:
         truth = shape(name)
         views = render_mesh(truth, cameras)
-        _save(report, report.truth_picture(name), [views.rgb, normal_colors(views, cameras)])
+        _save(report, report.truth_picture(name), [views.rgb, views.normal_colors(cameras, 1.0)])
         _save(report, report.inputs_picture(name), [views.rgb])
         _save_mesh(report.truth_mesh(name), truth)
         for entry in SYSTEMS:
@@ -93,7 +92,7 @@ def _row(report: ReportFolder, row: Row, cameras: Cameras) -> Row:
     views, true_views = render_mesh(mesh, cameras), render_mesh(truth, cameras)
     error = ((views.rgb - true_views.rgb).abs() * 4).clamp(max=1)
     place = (row.object, row.system, row.variant)
-    _save(report, report.result_picture(*place), [views.rgb, normal_colors(views, cameras), error])
+    _save(report, report.result_picture(*place), [views.rgb, views.normal_colors(cameras, 1.0), error])
     _save_mesh(report.result_mesh(*place), mesh)
     missing = {"lpips": "no weights", "ssim": "not measured here"}
     # A share of faces stands for the IoU: what is tested is how figures are shown.

@@ -6,7 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gtr_core.errors import GtrError
+from gtr_core.evaluation.pictures import ERROR_SCALE, error_colors
 from gtr_core.evaluation.report_figures import COLUMNS, SIZES, Column
 from gtr_core.evaluation.report_html import Assets, add_three, html_page
 from gtr_core.evaluation.report_meshes import pack_mesh
@@ -69,11 +72,10 @@ def _page(results: Results, summary: Summary, progress: Progress) -> str:
             ["Device", header.device],
             ["Commit", header.commit],
             ["Started", _date(header.started)],
-            ["Protocol", header.protocol_digest],
         ],
         "protocol": describe_protocol(header.protocol),
-        "error_scale": "dark: none, bright: large",
-        "views": len(SHOWN_VIEWS),
+        "error": {"colors": _error_colors(), "largest": f"{1 / ERROR_SCALE:g}"},
+        "views": sum(view < int(header.protocol.get("num_novel", 0)) for view in SHOWN_VIEWS),
         "columns": [_column(column) for column in COLUMNS],
         "sizes": [_column(column) for column in SIZES if column.key == "faces"],
         "methods": [method.title for method in results.methods],
@@ -107,6 +109,13 @@ def _overview(results: Results) -> str:
     return ", ".join(parts)
 
 
+def _error_colors() -> list[str]:
+    """The colours of the error pictures from none to the largest."""
+    errors = torch.linspace(0, 1 / ERROR_SCALE, 9)[:, None].expand(-1, 3)
+    levels = (error_colors(errors, torch.zeros_like(errors)) * 255).round().int().tolist()
+    return [f"rgb({red} {green} {blue})" for red, green, blue in levels]
+
+
 def _date(text: str) -> str:
     """A day and time for people; a text that is none stays as it is."""
     try:
@@ -135,6 +144,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
                     {"text": cell.text, "best": cell.best, "mark": cell.mark}
                     for cell in (line.cells[column.key] for column in COLUMNS)
                 ],
+                "means": {key: cell.value for key, cell in line.cells.items()},
                 "objects": objects_text(line),
             }
             for line in summary.lines
@@ -147,8 +157,8 @@ def _summary(summary: Summary) -> dict[str, Any]:
 def _object(folder: ReportFolder, name: str, assets: Assets) -> dict[str, Any]:
     return {
         "name": name,
-        "truth": _picture(folder.truth_picture(name), assets),
-        "inputs": _picture(folder.inputs_picture(name), assets),
+        "truth": _picture(folder.truth_picture(name), 2, assets),
+        "inputs": _picture(folder.inputs_picture(name), 1, assets),
         "mesh": _mesh(folder.truth_mesh(name), assets),
     }
 
@@ -162,14 +172,13 @@ def _row(folder: ReportFolder, row: Row, assets: Assets) -> dict[str, Any]:
         "figures": {column.key: column.value(row) for column in (*COLUMNS, *SIZES)},
         "missing": row.missing,
         "notes": row.notes,
-        "picture": _picture(folder.result_picture(*place), assets) if shown else None,
+        "picture": _picture(folder.result_picture(*place), 3, assets) if shown else [],
         "mesh": _mesh(folder.result_mesh(*place), assets) if shown else None,
     }
 
 
-def _picture(path: Path, assets: Assets) -> int | None:
-    content = pack_picture(path)
-    return None if content is None else assets.add(content)
+def _picture(path: Path, rows: int, assets: Assets) -> list[int]:
+    return [assets.add(content) for content in pack_picture(path, rows)]
 
 
 def _mesh(path: Path, assets: Assets) -> int | None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 _PAGE = files("gtr_core.evaluation") / "report_page"
-_SCRIPTS = ("dom", "assets", "summary", "rows", "gallery", "lightbox", "viewer", "main")
+_SCRIPTS = ("dom", "assets", "summary", "spread", "rows", "gallery", "lightbox", "viewer", "main")
 
 
 class Assets:

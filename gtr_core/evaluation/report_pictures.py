@@ -13,13 +13,26 @@ _WIDEST = 3072
 """Pixels; wider pictures (many input views) are reduced."""
 
 
-def pack_picture(path: Path) -> bytes | None:
-    """The picture as WebP; None when there is none or its file is damaged."""
+def pack_picture(path: Path, rows: int) -> list[bytes]:
+    """The rows of a picture (colours, normals, errors), each as a WebP file of its own.
+
+    Args:
+        path: of the picture.
+        rows: how many rows of equal height lie one above the other.
+
+    Returns:
+        Empty when there is no picture or its file is damaged.
+    """
     try:
         with Image.open(path) as opened:
             image = opened.convert("RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        return None
+        return []
+    height = image.height // rows
+    return [_webp(image.crop((0, row * height, image.width, (row + 1) * height))) for row in range(rows)]
+
+
+def _webp(image: Image.Image) -> bytes:
     if image.width > _WIDEST:
         image = image.resize((_WIDEST, round(image.height * _WIDEST / image.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()

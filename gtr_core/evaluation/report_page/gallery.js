@@ -3,9 +3,9 @@ const STRIPS = ["Render", "Normals", "Error"];
 const TRUTH = -1;
 const gallery = [];
 
-function strip(picture, kind, label, onclick) {
-  if (picture === null) return element("div", { class: "strip nothing" }, "No picture");
-  const image = element("img", { alt: "", "data-asset": picture, class: `kind-${kind}` });
+function strip(picture, label, onclick) {
+  if (picture === undefined) return element("div", { class: "strip nothing" }, "No picture");
+  const image = element("img", { alt: "", "data-asset": picture });
   return element("button", { type: "button", class: "strip", "aria-label": `${label}: enlarge`, title: "Enlarge", onclick }, image);
 }
 
@@ -33,27 +33,33 @@ function galleryLine(object, method) {
   if (row !== undefined && row.status !== "ok") return line(element("p", { class: "message reason" }, `Failed: ${row.reason}`));
   const picture = method === TRUTH ? data.objects[object].truth : row.picture;
   const enlarge = () => openLightbox(object, method);
-  const strips = STRIPS.slice(0, method === TRUTH ? 2 : 3).map((kind, k) => strip(picture, k, `${kind}, ${title}, ${name}`, enlarge));
+  const strips = STRIPS.slice(0, method === TRUTH ? 2 : 3).map((kind, k) => strip(picture[k], `${kind}, ${title}, ${name}`, enlarge));
   return line(...strips, ...(method === TRUTH ? [inputStrip(object, name)] : []));
 }
 
 function inputStrip(object, name) {
-  const { inputs } = data.objects[object];
-  if (inputs === null) return element("div", { class: "strip nothing" }, "No input views");
-  const image = element("img", { alt: "", "data-asset": inputs, class: "whole" });
-  return element("button", { type: "button", class: "strip inputs", "aria-label": `Input views, ${name}: enlarge`, title: "Input views",
-    onclick: () => openInputs(object) }, image, element("span", { class: "tag" }, "Input views"));
+  const made = strip(data.objects[object].inputs[0], `Input views, ${name}`, () => openInputs(object));
+  made.classList.add("whole");
+  return made;
+}
+
+function errorScale() {
+  const bar = element("span", { class: "bar-scale" });
+  bar.style.backgroundImage = `linear-gradient(to right, ${data.error.colors.join(", ")})`;
+  return element("span", { class: "scale", title: "Absolute colour error, mean over the channels" }, "0", bar, data.error.largest);
 }
 
 function objectSection(object) {
   const { name } = data.objects[object];
-  const heads = ["", "Render", "Normals", `Error (${data.error_scale})`].map((text) => element("span", {}, text));
+  const heads = (...texts) => element("div", { class: "line heads", "aria-hidden": "true" }, ...texts.map((text) => element("span", {}, text)));
+  const error = heads("", "", "", "Error");
+  error.lastChild.append(errorScale());
   const methods = [TRUTH, ...data.methods.keys()];
   const lines = methods.map((method) => galleryLine(object, method));
   const compare = element("button", { type: "button", onclick: () => openViewer(object, TRUTH) }, "Compare in 3D");
   const shown = element("section", { class: "object", id: `object-${object}`, "aria-labelledby": `object-title-${object}` },
     element("div", { class: "heading" }, element("h3", { id: `object-title-${object}` }, name), compare),
-    element("div", { class: "line heads", "aria-hidden": "true" }, ...heads), ...lines);
+    heads("", "Render", "Normals", "Input views"), lines[0], error, ...lines.slice(1));
   gallery.push({ object, shown, lines: lines.slice(1) });
   return shown;
 }
@@ -71,10 +77,11 @@ function showGallery() {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       near.unobserve(target);
-      target.src = pictureUrl(target.dataset.asset);
+      const image = target.querySelector("img");
+      image.src = pictureUrl(image.dataset.asset);
     }
   }, { rootMargin: "800px" });
-  for (const image of byId("objects").querySelectorAll("img[data-asset]")) near.observe(image);
+  for (const holder of byId("objects").querySelectorAll("button.strip")) near.observe(holder);
   const views = (count) => byId("objects").style.setProperty("--shown", count);
   const counts = [4, 2, 1].filter((count) => count <= data.views);
   choice(byId("view-count"), counts.map((count) => [count, counted(count, "view")]), counts[0], views);

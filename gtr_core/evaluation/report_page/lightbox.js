@@ -3,7 +3,7 @@ const lightbox = { object: 0, method: TRUTH };
 
 function lightboxMethods() {
   return [TRUTH, ...data.methods.keys()].filter((method) => method === TRUTH
-    ? data.objects[lightbox.object].truth !== null : (rowOf(lightbox.object, method)?.picture ?? null) !== null);
+    ? data.objects[lightbox.object].truth.length > 0 : (rowOf(lightbox.object, method)?.picture ?? []).length > 0);
 }
 
 function showLightbox(method, inputs = false) {
@@ -13,10 +13,14 @@ function showLightbox(method, inputs = false) {
   byId("lightbox-title").textContent = `${name}: ${title}`;
   byId("lightbox-figures").textContent = row === undefined ? ""
     : rowFigures(row).map((column) => `${column.title} ${figureText(column, row.figures[column.key])}`).join("   ");
-  const image = byId("lightbox-image");
-  image.src = pictureUrl(inputs ? inputsPicture : method === TRUTH ? truth : row.picture);
-  image.alt = inputs ? `Input views of ${name}` : `${title} of ${name}: render, normals${method === TRUTH ? "" : " and error"} in ${counted(data.views, "view")}`;
-  image.className = inputs ? "inputs" : method === TRUTH ? "truth" : "";
+  const stage = byId("lightbox-stage");
+  const picture = inputs ? inputsPicture : method === TRUTH ? truth : row.picture;
+  picture.forEach((asset, k) => {
+    stage.children[k].src = pictureUrl(asset);
+    stage.children[k].alt = inputs ? `Input views of ${name}` : `${STRIPS[k]} of ${name}, ${title}`;
+  });
+  [...stage.children].forEach((image, k) => { image.hidden = k >= picture.length; });
+  stage.classList.toggle("inputs", inputs);
 }
 
 function openLightbox(object, method) {
@@ -43,7 +47,7 @@ function stepLightbox(step) {
 }
 
 function holdTruth(held) {
-  if (lightbox.method === null || data.objects[lightbox.object].truth === null) return;
+  if (lightbox.method === null || data.objects[lightbox.object].truth.length === 0) return;
   showLightbox(held ? TRUTH : lightbox.method);
 }
 

@@ -1,5 +1,7 @@
+document.documentElement.style.setProperty("--views", data.views);
 showHeader();
 showSummary();
+showSpread();
 showRows();
 showGallery();
 applyFilter();

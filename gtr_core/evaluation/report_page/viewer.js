@@ -97,6 +97,7 @@ function draw() {
   if (!byId("viewer").open || viewer.three === null) return;
   const { renderer, camera, materials, scene } = viewer.three;
   const { clientWidth, clientHeight } = byId("stage");
+  byId("stage").classList.toggle("stacked", clientWidth < clientHeight);
   renderer.setPixelRatio(window.devicePixelRatio);
   renderer.setSize(clientWidth, clientHeight, false);
   panes().forEach(([x, y, width, height], index) => {
