@@ -45,13 +45,6 @@ class Perceptual(nn.Module):
         self.weights = weights
         self.lpips = lpips
 
-    @property
-    def description(self) -> str:
-        """What is used, for the log."""
-        if self.lpips is None:
-            return "no LPIPS weights were found: SSIM and gradient terms take its place"
-        return f"LPIPS ({self.lpips.net})"
-
     def forward(self, image: Tensor, truth: Tensor, terms: LossTerms, share: float) -> None:
         """Add its parts to the terms.
 
@@ -86,3 +79,10 @@ def load_lpips(backbone: Path | None = None, linear: Path | None = None) -> Lpip
             return None
         backbone, linear = found
     return Lpips.load("vgg", backbone, linear, resize=RESIZE)
+
+
+def describe(lpips: Lpips | None) -> str:
+    """What compares how pictures look, for the log."""
+    if lpips is None:
+        return "SSIM and gradient terms, because no LPIPS weights were found"
+    return f"LPIPS ({lpips.net})"

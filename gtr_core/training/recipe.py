@@ -35,6 +35,11 @@ class Phase:
     batch: int
     without_points: Phase | None = None
 
+    def with_batch(self, batch: int) -> Phase:
+        """The same with other numbers of objects in a step."""
+        other = None if self.without_points is None else replace(self.without_points, batch=batch)
+        return replace(self, batch=batch, without_points=other)
+
     def stage(self, model: GTR, perceptual: Perceptual, seed: int) -> Stage:
         """Its loss as a module."""
         if isinstance(self.loss, MeshConfig):

@@ -107,6 +107,17 @@ class Validation:
         return replace(drawn, rgb=drawn.rgb.clamp(0, 1))
 
 
+def draw_samples(source: TrainingSource, request: BatchRequest, seed: int, count: int = 8) -> Image.Image:
+    """The first samples of a training: the pictures that the network sees, then those that supervise it."""
+    batch = source.batch(seed, range(count), replace(request, target_views=max(request.target_views, 1)))
+    assert batch.targets is not None
+    rows = []
+    for index in range(count):
+        inputs, targets = batch.inputs.composite()[index], batch.targets.composite()[index]
+        rows.append([*inputs, *_resized(targets, batch.inputs.cameras(index))])
+    return _sheet(rows)
+
+
 def _resized(pictures: Tensor, cameras: Cameras) -> Tensor:
     """(V, H, W, 3) in the size of the cameras' pictures."""
     size = (cameras.height, cameras.width)
