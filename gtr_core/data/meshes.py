@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gtr_core.data.texture_files import TextureFiles
 from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.images import SUFFIXES
 from gtr_core.io.srgb import linear_from_srgb, srgb_from_linear
 
 GREY = 0.8
@@ -63,9 +64,11 @@ def read_textured_file(path: Path) -> TexturedFile:
         file_type = path.suffix.lower().removeprefix(".")
         scene: Any = trimesh.load_scene(stream, file_type=file_type, resolver=files, process=False)
     parts = [part for part in scene.geometry.values() if isinstance(part, trimesh.Trimesh)]
-    if not any(_is_colored(part) for part in parts):
+    if not any(_is_colored(part, files) for part in parts):
         _give_lone_texture(parts, files)
-    colored = any(_is_colored(part) for part in parts)
+    colored = any(_is_colored(part, files) for part in parts)
+    for part in parts:
+        _give_uv(part)
     mesh = _joined(scene, colored)
     return TexturedFile(mesh, colored, (path, *dict.fromkeys(files.read)), tuple(dict.fromkeys(files.missing)))
 
@@ -86,23 +89,34 @@ def _joined(scene: Any, colored: bool) -> Mesh:
     if colored and uv is not None:
         texture = _base_color(joined.visual.material)
         return Mesh(vertices, faces, uv=torch.from_numpy(np.array(uv, dtype=np.float32)), texture=texture)
-    if colored:
-        plain = joined.visual if joined.visual.kind == "vertex" else joined.visual.to_color()
-        colors = torch.from_numpy(np.array(plain.vertex_colors[:, :3])).float() / 255
+    if colored and joined.visual.kind in ("vertex", "face"):
+        colors = torch.from_numpy(np.array(joined.visual.vertex_colors[:, :3])).float() / 255
         return Mesh(vertices, faces, colors=colors)
     return Mesh(vertices, faces, colors=torch.full_like(vertices, GREY))
 
 
-def _is_colored(part: Any) -> bool:
+def _is_colored(part: Any, files: TextureFiles) -> bool:
     visual = part.visual
     if visual.kind in ("vertex", "face"):
         return True
     material = getattr(visual, "material", None)
     if material is None:
         return False
-    if visual.uv is not None and _image(material) is not None:
+    image = _image(material)
+    # The reader puts a small picture of its own where a material is missing; it has no format.
+    if visual.uv is not None and image is not None and image.format is not None:
         return True
-    return _factor(material) is not None
+    # The colour beside a texture that is missing is not the colour of the object.
+    lost = any(name.lower().endswith(SUFFIXES) for name in files.missing)
+    return _factor(material) is not None and not lost
+
+
+def _give_uv(part: Any) -> None:
+    """A part with the colour of its material alone is joined with textured ones as if it had a texture."""
+    material = getattr(part.visual, "material", None)
+    if material is not None and part.visual.uv is None and _factor(material) is not None:
+        visuals: Any = trimesh.visual
+        part.visual = visuals.TextureVisuals(uv=np.zeros((len(part.vertices), 2)), material=material)
 
 
 def _give_lone_texture(parts: list[Any], files: TextureFiles) -> None:
