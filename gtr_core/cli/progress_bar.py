@@ -22,6 +22,8 @@ WORDS = {
     "color": "Colouring",
     "texture": "Refining texture",
     "draw": "Drawing picture",
+    "evaluate": "Evaluating",
+    "report": "Writing report",
     "save": "Writing files",
 }
 _WIDTH = 30
