@@ -150,7 +150,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
             for line in summary.lines
         ],
         "notes": summary.notes,
-        "footnotes": [[mark, f"{text.rstrip('.')}."] for mark, text in summary.footnotes.items()],
+        "footnotes": [[mark, f"{text}."] for mark, text in summary.footnotes.items()],
     }
 
 

@@ -8,6 +8,7 @@ from string import ascii_lowercase
 
 from gtr_core.evaluation.report_figures import COLUMNS, Column
 from gtr_core.evaluation.report_results import Method, Results
+from gtr_core.evaluation.scores import Row
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,16 @@ def _reason(results: Results, index: int, column: Column, compared: tuple[str, .
         return "no object has a result" if failed else "not run yet"
     if not compared:
         return "there is no object for which every row has a result"
-    said = Counter(row.missing.get(column.key, "not measured") for row in rows if column.value(row) is None)
+    said = Counter(_missing(row, column) for row in rows if column.value(row) is None)
     if not said:
         return f"no object has {column.title} in every row"
     if len(said) == 1:
         return next(iter(said))
     return ", ".join(f"{reason} ({count})" for reason, count in sorted(said.items(), key=lambda item: -item[1]))
+
+
+def _missing(row: Row, column: Column) -> str:
+    return row.missing.get(column.key, "not measured").rstrip(".")
 
 
 def _compared_sentence(results: Results, compared: tuple[str, ...]) -> str:
@@ -152,7 +157,7 @@ def _fewer_sentence(results: Results, column: Column, compared: tuple[str, ...],
     said: dict[str, set[str]] = {}
     for (name, _), row in results.ok.items():
         if name in compared and name not in names and column.key in row.missing:
-            said.setdefault(row.missing[column.key], set()).add(name)
+            said.setdefault(_missing(row, column), set()).add(name)
     ordered = sorted(said.items(), key=lambda item: (-len(item[1]), item[0]))
     why = "; ".join(f"{reason} ({_objects(len(at))})" for reason, at in ordered)
     text = f"{column.title}: mean over {len(names)} of {_objects(len(results.header.objects))}"

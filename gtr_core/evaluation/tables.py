@@ -24,7 +24,7 @@ def summary_markdown(summary: Summary) -> str:
         [_plain(line.method.title), *(_cell(line.cells[column.key]) for column in COLUMNS), objects_text(line)]
         for line in summary.lines
     ]
-    marks = [f"<sup>{mark}</sup> {_plain(text.rstrip('.'))}." for mark, text in summary.footnotes.items()]
+    marks = [f"<sup>{mark}</sup> {_plain(text)}." for mark, text in summary.footnotes.items()]
     below = [_plain(note) for note in summary.notes] + marks
     return _table(heads, rows) + "\n" + "  \n".join(below) + "\n"
 
