@@ -39,7 +39,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("stage", choices=("nerf", "mesh"), help="nerf first, then mesh")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--preset", default="gtr-mini", help="the network and its recipe (default: %(default)s)")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="textured meshes (default: procedural objects)")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="shards or textured meshes (default: procedural objects)"
+    )
     parser.add_argument("--objects", type=int, default=0, metavar="N", help="learn from so many only (default: all)")
     parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or file of weights to begin with")
     _add_budget(parser)
@@ -139,7 +141,7 @@ def _train(
     report = TrainProgress() if world.is_first else Report()
     validation = None
     if world.is_first:
-        validation = Validation.of(source, trainer.recipe.phases[-1].request, options.stage, seed=options.seed)
+        validation = Validation.of(source, trainer.recipe.phases[-1].request, options.stage)
     try:
         over = run_training(
             trainer, options.output, validation=validation, rhythm=rhythm, should_stop=should_stop, report=report
@@ -195,6 +197,10 @@ def _source(options: argparse.Namespace) -> TrainingSource:
         from gtr_core.data.procedural_source import ProceduralSource
 
         return ProceduralSource(objects=options.objects)
+    if any(options.data.glob("*.tar")):
+        from gtr_core.data.shard_source import ShardSource
+
+        return ShardSource(options.data, objects=options.objects)
     from gtr_core.data.mesh_source import MeshSource
 
     return MeshSource(options.data, objects=options.objects)

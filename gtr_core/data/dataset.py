@@ -174,6 +174,10 @@ class TrainingSource(Protocol):
         """
         ...
 
+    def validation(self, indices: Sequence[int], request: BatchRequest) -> Batch:
+        """Samples to judge a network by: of objects that no batch shows, or of the same from other cameras."""
+        ...
+
 
 def join(samples: Sequence[Batch]) -> Batch:
     """Samples of the same request, one after the other."""

@@ -19,6 +19,8 @@ from gtr_core.geometry.mesh import Mesh
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 _HALF_EXTENT = 0.95
+_VALIDATION = 0x5EED
+"""Seed of the cameras that validate."""
 _HELD = 64
 """Meshes that are kept in memory."""
 
@@ -69,6 +71,10 @@ class MeshSource:
             GtrError: ``bad_input`` when a mesh cannot be read.
         """
         return join([self._sample(seed, index, request) for index in indices])
+
+    def validation(self, indices: Sequence[int], request: BatchRequest) -> Batch:
+        """The same meshes from other cameras."""
+        return self.batch(_VALIDATION, indices, request)
 
     def _sample(self, seed: int, index: int, request: BatchRequest) -> Batch:
         mesh = self._mesh(self._paths[index % len(self._paths)])

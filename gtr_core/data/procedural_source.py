@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from gtr_core.data.dataset import Batch, BatchRequest, Points, PosedPictures
+from gtr_core.data.dataset import Batch, BatchRequest, Points, PosedPictures, join
 from gtr_core.data.procedural import Hits, ProceduralObjects, Scenes
 from gtr_core.data.training_cameras import CameraRange, patches, sample_generator
+from gtr_core.data.view_pool import choose_views, cropped, resized, subset
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.rays import pixel_rays
 
+POOL = 32
+"""Views of each object where their number is limited (paper section 4.1)."""
+_RAYS_ALONG = 128
+_VALIDATION = 0x5EED
+"""Seed of what validates, and what sets its objects apart."""
 _RAYS_PER_POINT = 3
 """Random rays shot for each surface point that is wanted; about half of them hit."""
 _SPREADS = (0.015, 0.06)
@@ -24,20 +31,23 @@ _LIFT = 0.02
 class ProceduralSource:
     """Implements :class:`gtr_core.data.dataset.TrainingSource`.
 
+    Without a number of objects every sample shows an object of its own, drawn when it is wanted.
+
     Args:
-        objects: how many different ones there are; 0 for as many as samples. Sample i shows object i mod objects, from
-            other cameras each time.
+        objects: how many different ones there are; 0 for as many as samples. Sample i shows object i mod objects; the
+            pictures come out of a pool of ``POOL`` views per object, which is kept.
         cameras: from where they are seen.
-        supersample: side of the square of rays per pixel of the pictures.
+        supersample: side of the square of rays per pixel; None takes as many as make 128 rays along a picture.
         family: seed of the objects.
     """
 
     def __init__(
-        self, *, objects: int = 0, cameras: CameraRange | None = None, supersample: int = 1, family: int = 0
+        self, *, objects: int = 0, cameras: CameraRange | None = None, supersample: int | None = None, family: int = 0
     ) -> None:
         self._count, self._family, self._supersample = objects, family, supersample
         self._cameras = cameras or CameraRange()
         self._objects = ProceduralObjects(family)
+        self._pool = lru_cache(objects or 1)(self._draw_pool)
 
     @property
     def name(self) -> str:
@@ -52,19 +62,52 @@ class ProceduralSource:
 
     def batch(self, seed: int, indices: Sequence[int], request: BatchRequest) -> Batch:
         """See :meth:`gtr_core.data.dataset.TrainingSource.batch`."""
-        scenes = self._objects.scenes([index % self._count if self._count else index for index in indices])
+        if self._count:
+            return join([self._pooled(seed, index, request) for index in indices])
+        return self._drawn(self._objects.scenes(list(indices)), seed, indices, request)
+
+    def validation(self, indices: Sequence[int], request: BatchRequest) -> Batch:
+        """Other objects; where their number is limited, the same from other cameras."""
+        if self._count:
+            scenes = self._objects.scenes([index % self._count for index in indices])
+        else:
+            scenes = ProceduralObjects(self._family + _VALIDATION).scenes(list(indices))
+        return self._drawn(scenes, _VALIDATION, indices, request)
+
+    def _drawn(self, scenes: Scenes, seed: int, indices: Sequence[int], request: BatchRequest) -> Batch:
+        """Pictures from cameras of their own."""
         sizes = (request.input_size, request.target_size)
-        drawn = []
+        inputs, targets = [], []
         for index in indices:
             generator = sample_generator(seed, index)
-            inputs, targets = self._cameras.draw(request.input_views, request.target_views, sizes, generator)
-            drawn.append((inputs, patches(targets, request.patch, generator)))
+            first, second = self._cameras.draw(request.input_views, request.target_views, sizes, generator)
+            inputs.append(first)
+            targets.append(patches(second, request.patch, generator))
         return Batch(
             torch.tensor(list(indices)),
-            pictures_of(scenes, [inputs for inputs, _ in drawn], self._supersample),
-            pictures_of(scenes, [targets for _, targets in drawn], self._supersample) if request.target_views else None,
+            pictures_of(scenes, inputs, self._rays(request.input_size)),
+            pictures_of(scenes, targets, self._rays(request.target_size)) if request.target_views else None,
             points_of(scenes, [sample_generator(seed, index, 3) for index in indices], request),
         )
+
+    def _pooled(self, seed: int, index: int, request: BatchRequest) -> Batch:
+        scenes, pool = self._pool(index % self._count, max(request.input_size, request.target_size))
+        generator = sample_generator(seed, index)
+        inputs, targets = (subset(pool, views) for views in choose_views(POOL, request, generator))
+        return Batch(
+            torch.tensor([index]),
+            resized(inputs, request.input_size),
+            cropped(resized(targets, request.target_size), request.patch, generator) if request.target_views else None,
+            points_of(scenes, [sample_generator(seed, index, 3)], request),
+        )
+
+    def _draw_pool(self, index: int, size: int) -> tuple[Scenes, PosedPictures]:
+        scenes = self._objects.scenes([index])
+        cameras = self._cameras.draw(0, POOL, (size, size), sample_generator(self._family, index, 5))[1]
+        return scenes, pictures_of(scenes, [cameras], self._rays(size))
+
+    def _rays(self, size: int) -> int:
+        return self._supersample or max(_RAYS_ALONG // size, 1)
 
 
 def pictures_of(scenes: Scenes, cameras: Sequence[Cameras], supersample: int = 1) -> PosedPictures:

@@ -24,8 +24,6 @@ from gtr_core.training.recipe import StageName
 from gtr_core.training.surface_pictures import draw_nothing
 
 OBJECTS = 4
-SEED = 0x5EED
-"""Added to the run's seed: other objects than those of the training where the source is endless, other views always."""
 _VIEWS = 3
 _SAMPLES = 96
 _LARGEST = 128
@@ -55,23 +53,21 @@ class Validation:
         request: BatchRequest,
         stage: StageName,
         *,
-        seed: int = 0,
         objects: int = OBJECTS,
         grid_resolution: int = 96,
     ) -> Validation:
-        """The first objects of a source in a sequence of its own.
+        """The first objects of a source that are there to judge by.
 
         Args:
             source: of the training.
             request: of the training; of its pictures, sizes and number of inputs are taken.
             stage: of the training.
-            seed: of the run.
             objects: how many.
             grid_resolution: nodes per side of the grid in which surfaces are found.
         """
         size = min(request.target_size, _LARGEST)
         plain = BatchRequest(request.input_views, request.input_size, _VIEWS, size)
-        return cls(source.batch(seed + SEED, range(objects), plain), stage, grid_resolution)
+        return cls(source.validation(range(objects), plain), stage, grid_resolution)
 
     def look(self, model: GTR) -> tuple[Image.Image, float]:
         """The picture, and the mean PSNR of the views from elsewhere in dB.
