@@ -76,7 +76,7 @@ def _views(true_object: TrueObject, cameras: Cameras, supersample: int, cache: P
     if kept is None:
         data = _encoded(_rendered(true_object, cameras, supersample, progress))
         write_atomic(path, data)
-        kept = _decoded(io.BytesIO(data), cameras)
+        kept = _decoded(data, cameras)
     return kept
 
 
@@ -115,14 +115,14 @@ def _encoded(views: Views) -> bytes:
 def _read(path: Path, cameras: Cameras) -> Views | None:
     """The views of a file; None when it is not there or not whole."""
     try:
-        return _decoded(path, cameras)
+        return _decoded(path.read_bytes(), cameras)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, GtrError):
         return None
 
 
-def _decoded(source: Path | io.BytesIO, cameras: Cameras) -> Views:
+def _decoded(data: bytes, cameras: Cameras) -> Views:
     size = (len(cameras), cameras.height, cameras.width)
-    with np.load(source, allow_pickle=False) as stored:
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         rgba = _array(stored["rgba"], np.uint8, (*size, 4))
         depth = _array(stored["depth"], np.float32, size)
         normal = _array(stored["normal"], np.int16, (*size, 3))
