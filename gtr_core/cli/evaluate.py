@@ -146,10 +146,10 @@ def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executo
         )
     )  # fmt: skip
     lpips = None if options.lpips is None else parse_lpips(options.lpips)
-    cache = options.cache or Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr") / "evaluation"
+    cache = None if options.cache is None else options.cache.resolve()
     device = resolve_device(options.device)
     jobs, threads = _jobs(options.jobs, len(objects) * len(systems), gpu=device.type == "cuda")
-    settings = PairSettings(protocol, cache.resolve(), options.device, commit(), lpips)
+    settings = PairSettings(protocol, cache, options.device, commit(), lpips)
     where = f"{jobs} processes on {device_name(device, threads)}"
     executor: Callable[[], Executor]
     if options.cluster is None:
@@ -160,7 +160,7 @@ def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executo
         from gtr_core.evaluation.ray_executor import RayExecutor
 
         where = f"Ray cluster {options.cluster}"
-        executor = lambda: RayExecutor(options.cluster, settings)  # noqa: E731
+        executor = lambda: RayExecutor(options.cluster, device=options.device)  # noqa: E731
     return Evaluation(ReportFolder(options.output), objects, systems, settings, where), executor
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -40,14 +41,14 @@ class PairSettings:
 
     Args:
         protocol: the conventions.
-        cache: folder of rendered views, on whatever machine the pair runs.
+        cache: folder of rendered views, on whatever machine the pair runs; None is that machine's own.
         device: where the systems run.
         commit: state of the code.
         lpips: weights of LPIPS; None without.
     """
 
     protocol: Protocol
-    cache: Path
+    cache: Path | None = None
     device: str = "auto"
     commit: str = ""
     lpips: LpipsChoice | None = None
@@ -214,6 +215,11 @@ def _perceptual(choice: LpipsChoice | None) -> Perceptual | None:
     return None if choice is None else choice.load()
 
 
+def _own_cache() -> Path:
+    """``evaluation`` in ``$GTR_HOME``, else in ``~/.gtr``."""
+    return Path(os.environ.get("GTR_HOME") or Path.home() / ".gtr") / "evaluation"
+
+
 class _Truths:
     """The true views that this process used last."""
 
@@ -224,7 +230,7 @@ class _Truths:
         key = (true_object.name, true_object.digest, settings.protocol.digest)
         if key not in self._kept:
             with torch.no_grad():
-                self._kept[key] = ground_truth(true_object, settings.protocol, settings.cache, progress)
+                self._kept[key] = ground_truth(true_object, settings.protocol, settings.cache or _own_cache(), progress)
         self._kept.move_to_end(key)
         while len(self._kept) > _KEPT_TRUTHS:
             self._kept.popitem(last=False)
