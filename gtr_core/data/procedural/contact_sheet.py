@@ -28,7 +28,7 @@ def contact_sheet(seed: int, count: int, *, tile: int = 160, first: int = 0, sup
         supersample: side of the square of colour samples per pixel.
     """
     objects = ProceduralObjects(seed)
-    camera = orbit([_AZIMUTH], [_ELEVATION], height=tile, width=tile, distance=4.6)
+    camera = orbit([_AZIMUTH], [_ELEVATION], height=tile, width=tile, distance=5.0)
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     sheet = torch.full((rows * tile, columns * tile, 3), _BACKDROP)

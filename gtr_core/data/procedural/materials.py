@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gtr_core.data.procedural.draw import Draw
 from gtr_core.data.procedural.layout import Pattern, Record
-from gtr_core.data.procedural.palettes import FAMILIES, accent, family_color, related
+from gtr_core.data.procedural.palettes import accent, family_color, related
 from gtr_core.data.procedural.part import Part, Triple
 
 
@@ -74,13 +74,12 @@ _OVERLAYS = {
 _SOFT = (Pattern.WOOD, Pattern.MARBLE, Pattern.NOISE)
 
 
-def random_material(draw: Draw, family: str | None = None) -> Material:
-    """A material of a family of ``palettes.FAMILIES``, of any by default."""
-    family = family or draw.choice(FAMILIES)
+def random_material(draw: Draw, family: str, *, overlay: float = 0.3) -> Material:
+    """A material of a family of ``palettes.FAMILIES``; ``overlay``: chance of a second pattern on plain colour."""
     weights = _WEIGHTS.get(family, _ANY)
     base = _layer(draw, draw.choice(list(weights), list(weights.values())), family_color(draw, family))
     layers = [base]
-    if draw.chance(0.3):
+    if draw.chance(overlay if base.pattern == Pattern.SOLID else 0.3):
         pattern = draw.choice(list(_OVERLAYS), list(_OVERLAYS.values()))
         over = _layer(draw, pattern, base.color_a, accent(draw, base.color_a))
         layers.append(

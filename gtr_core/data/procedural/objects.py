@@ -10,14 +10,14 @@ import torch
 
 from gtr_core.data.procedural.bounds import Floats, bounding_box
 from gtr_core.data.procedural.draw import Draw
-from gtr_core.data.procedural.layout import SCENE, Layout, Record
+from gtr_core.data.procedural.layout import MAX_PARTS, SCENE, Layout, Record
 from gtr_core.data.procedural.light import write_light
 from gtr_core.data.procedural.materials import random_material, write_material
-from gtr_core.data.procedural.palettes import FAMILIES
 from gtr_core.data.procedural.part import Part, Rows, axis_along, turned
-from gtr_core.data.procedural.recipes import random_cutters, random_parts
+from gtr_core.data.procedural.recipes import random_cutters, random_families, random_recipe
 from gtr_core.data.procedural.scenes import Scene, Scenes
 from gtr_core.data.procedural.tracers import choose_tracer
+from gtr_core.data.procedural.wholeness import is_whole
 
 LONGEST_SIDE = 1.9
 """Of every object's bounding box, in world units."""
@@ -62,7 +62,8 @@ class ProceduralObjects:
 
 def random_table(draw: Draw) -> Record:
     """A random object in its own size and place, as a (1,) record of ``layout.SCENE``."""
-    layout, parts = random_parts(draw)
+    layout, recipe = random_recipe(draw)
+    parts = recipe.build(draw)[:MAX_PARTS]
     shell, cutters = random_cutters(draw, parts)
     table = np.zeros(1, dtype=SCENE)
     scene = table[0]
@@ -70,11 +71,11 @@ def random_table(draw: Draw) -> Record:
     scene["shell"] = shell
     scene["rotation"] = random_orientation(draw, layout)
     scene["scale"] = 1.0
-    _write_parts(draw, parts, scene)
+    write_light(draw, scene)
+    _write_parts(draw, parts, random_families(draw, recipe), scene)
     scene["cutter_count"] = len(cutters)
     for cutter, record in zip(cutters, scene["cutters"], strict=False):
         cutter.write(record)
-    write_light(draw, scene)
     return table
 
 
@@ -88,7 +89,11 @@ def random_orientation(draw: Draw, layout: Layout) -> Rows:
 
 
 def normalize(table: Record) -> bool:
-    """Center an object and scale its longest side to ``LONGEST_SIDE``, in place; False when it is empty or a needle."""
+    """Center an object and scale its longest side to ``LONGEST_SIDE``, in place.
+
+    Returns:
+        False when it is nothing to look at: empty, a needle, crumbs, or pieces that float apart.
+    """
     scene = table[0]
     parts = scene["parts"][: int(scene["part_count"])]
     half = max(float(np.linalg.norm(part["position"])) + float(part["radius"]) for part in parts)
@@ -109,12 +114,14 @@ def normalize(table: Record) -> bool:
     scene["scale"] = scale
     scene["center"] = rotation @ ((low + high) / 2)
     scene["extent"] = sides / 2 * scale
-    return True
+    center = np.asarray(scene["center"], dtype=np.float64)
+    return is_whole(fast, lambda points: scale * tracer.object_distance(table, points @ rotation.T / scale + center))
 
 
-def _write_parts(draw: Draw, parts: Sequence[Part], scene: Record) -> None:
-    families = [draw.choice(FAMILIES) for _ in range(4)]
-    materials = [random_material(draw, family) for family in families]
+def _write_parts(draw: Draw, parts: Sequence[Part], families: Sequence[str], scene: Record) -> None:
+    # Without light, plain colour shows no shape at all.
+    overlay = 0.3 if scene["lit"] else 0.75
+    materials = [random_material(draw, family, overlay=overlay) for family in families]
     words = draw.seed()
     scene["part_count"] = len(parts)
     for part, record in zip(parts, scene["parts"], strict=False):

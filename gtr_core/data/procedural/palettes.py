@@ -16,7 +16,7 @@ _FAMILIES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float
     "porcelain": ((0.08, 0.6), (0.0, 0.1), (0.85, 0.97)),
     "stone": ((0.05, 0.15), (0.03, 0.25), (0.35, 0.75)),
     "leaf": ((0.2, 0.4), (0.35, 0.8), (0.25, 0.65)),
-    "paint": ((0.0, 1.0), (0.55, 0.95), (0.5, 0.95)),
+    "paint": ((0.0, 1.0), (0.5, 0.9), (0.5, 0.95)),
     "pastel": ((0.0, 1.0), (0.15, 0.4), (0.8, 0.97)),
     "dark": ((0.0, 1.0), (0.0, 0.5), (0.06, 0.25)),
     "cloth": ((0.0, 1.0), (0.25, 0.6), (0.35, 0.75)),
@@ -48,4 +48,4 @@ def accent(draw: Draw, color: Triple) -> Triple:
         grey = draw.uniform(0.85, 0.97) if value < 0.6 else draw.uniform(0.04, 0.2)
         return grey, grey, grey
     hue += draw.choice((0.5, 0.33, -0.33, 0.12))
-    return colorsys.hsv_to_rgb(hue % 1, draw.uniform(0.4, 0.9), draw.uniform(0.4, 0.95))
+    return colorsys.hsv_to_rgb(hue % 1, draw.uniform(0.3, 0.8), draw.uniform(0.4, 0.95))

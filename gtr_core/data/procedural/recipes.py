@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from gtr_core.data.procedural import recipes_mirrored, recipes_radial, recipes_stacks, recipes_vessels, shapes
 from gtr_core.data.procedural.draw import Draw
-from gtr_core.data.procedural.layout import MAX_PARTS, Layout
+from gtr_core.data.procedural.layout import Layout
+from gtr_core.data.procedural.palettes import FAMILIES
 from gtr_core.data.procedural.part import Part, axis_along
 from gtr_core.data.procedural.random_parts import random_part, with_surface
+from gtr_core.data.procedural.recipe import Recipe
 
-Recipe = Callable[[Draw], list[Part]]
+MATERIALS = 4
+"""Different materials in one object."""
 
 
 def clump(draw: Draw) -> list[Part]:
@@ -31,12 +33,12 @@ def clump(draw: Draw) -> list[Part]:
     return parts
 
 
-_RECIPES: dict[Layout, tuple[tuple[Recipe, ...], tuple[float, ...]]] = {
-    Layout.SINGLE: (recipes_vessels.RECIPES, recipes_vessels.WEIGHTS),
-    Layout.CLUMP: ((clump,), (1.0,)),
-    Layout.STACK: (recipes_stacks.RECIPES, recipes_stacks.WEIGHTS),
-    Layout.MIRRORED: (recipes_mirrored.RECIPES, recipes_mirrored.WEIGHTS),
-    Layout.RADIAL: (recipes_radial.RECIPES, recipes_radial.WEIGHTS),
+RECIPES: dict[Layout, tuple[Recipe, ...]] = {
+    Layout.SINGLE: recipes_vessels.RECIPES,
+    Layout.CLUMP: (Recipe(clump, 1.0),),
+    Layout.STACK: recipes_stacks.RECIPES,
+    Layout.MIRRORED: recipes_mirrored.RECIPES,
+    Layout.RADIAL: recipes_radial.RECIPES,
 }
 SHARES = {
     Layout.SINGLE: 0.3, Layout.CLUMP: 0.08, Layout.STACK: 0.21, Layout.MIRRORED: 0.25, Layout.RADIAL: 0.16,
@@ -44,11 +46,18 @@ SHARES = {
 """How often each layout is chosen; objects that come out empty are drawn again and shift this a little."""
 
 
-def random_parts(draw: Draw) -> tuple[Layout, list[Part]]:
-    """The parts of a random object, at most ``MAX_PARTS``."""
+def random_recipe(draw: Draw) -> tuple[Layout, Recipe]:
+    """A layout and one of its recipes."""
     layout = draw.choice(list(SHARES), list(SHARES.values()))
-    recipes, weights = _RECIPES[layout]
-    return layout, draw.choice(recipes, weights)(draw)[:MAX_PARTS]
+    recipes = RECIPES[layout]
+    return layout, draw.choice(recipes, [recipe.weight for recipe in recipes])
+
+
+def random_families(draw: Draw, recipe: Recipe) -> list[str]:
+    """A family of colours for each of the ``MATERIALS`` of an object: the usual ones half of the time."""
+    if recipe.families and draw.chance(0.5):
+        return list(recipe.families)
+    return [draw.choice(FAMILIES) for _ in range(MATERIALS)]
 
 
 def random_cutters(draw: Draw, parts: list[Part]) -> tuple[float, list[Part]]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from gtr_core.data.procedural import shapes
 from gtr_core.data.procedural.draw import Draw
 from gtr_core.data.procedural.layout import Fold
-from gtr_core.data.procedural.part import Part, turned
+from gtr_core.data.procedural.part import Part, Rows, turned
 from gtr_core.data.procedural.random_parts import random_extrusion, random_part, with_surface
+from gtr_core.data.procedural.recipe import Recipe
 
 
 def _leg(draw: Draw, radius: float, half: float) -> Part:
@@ -187,6 +188,77 @@ def animal(draw: Draw) -> list[Part]:
     ]
 
 
+def airplane(draw: Draw) -> list[Part]:
+    """A fuselage with wings, a tail and engines."""
+    long, radius = draw.uniform(0.7, 0.95), draw.uniform(0.1, 0.2)
+    body = shapes.ball((radius, radius, long), (2.0, 2.0))
+    if draw.chance(0.5):
+        body = replace(shapes.capsule(radius, long), rotation=turned(math.pi / 2, "x"))
+    chord, span = draw.uniform(0.12, 0.24), draw.uniform(0.35, 0.5)
+    wing = shapes.box((chord, span, 0.025), 0.02, 0.02, taper=-draw.uniform(0.0, 0.6), fold=Fold.MIRROR_X, material=1)
+    flat: Rows = ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    wing = replace(wing, rotation=turned(draw.uniform(-0.15, 0.25), "z", flat))
+    parts = [body, wing.moved(span + 0.5 * radius, draw.uniform(-0.5, 0.5) * radius, draw.uniform(-0.1, 0.3))]
+    small = replace(wing, size=(0.6 * chord, 0.4 * span, 0.02))
+    parts.append(small.moved(0.4 * span, 0.1 * radius, -0.85 * long))
+    parts.append(
+        shapes.box((0.02, 0.17, 0.6 * chord), 0.0, 0.01, taper=-0.3, material=1).moved(0, radius, -0.85 * long)
+    )
+    if draw.chance(0.6):
+        engine = shapes.cylinder(0.08, 0.15, 0.03, fold=Fold.MIRROR_X, rotation=turned(math.pi / 2, "x"), material=2)
+        parts.append(engine.moved(span, -0.06, parts[1].position[2] + 0.1))
+    if draw.chance(0.5):
+        glass = shapes.ball(
+            (0.7 * radius, 0.6 * radius, 0.25 * long), position=(0, 0.7 * radius, 0.4 * long), material=3
+        )
+        parts.append(glass)
+    return parts
+
+
+def sofa(draw: Draw) -> list[Part]:
+    """A bench or sofa: seat, back, arms, cushions, feet."""
+    wide, deep, thick = draw.uniform(0.7, 0.95), draw.uniform(0.3, 0.45), draw.uniform(0.1, 0.18)
+    soft = 0.9 * thick if draw.chance(0.6) else 0.02
+    seat = shapes.box((wide, thick, deep), 0.1, soft)
+    high = draw.uniform(0.25, 0.4)
+    back = shapes.box((wide, high, 0.5 * thick), 0.05, 0.5 * soft).moved(0, high, -deep)
+    arm = shapes.box((0.5 * thick, 0.6 * high, deep), 0.05, 0.5 * soft, fold=Fold.MIRROR_X, material=draw.integer(0, 1))
+    count = draw.choice((0, 1, 2))
+    parts = [with_surface(draw, seat, 0.2), back, arm.moved(wide, 0.5 * high, 0)]
+    if count:
+        pillow = shapes.ball((0.42 * wide, 0.08, 0.8 * deep), (6, 2.5), fold=Fold.MIRROR_X, material=2)
+        parts.append(pillow.moved(0.46 * wide, thick, 0.05))
+    if count == 2:
+        pillow = shapes.ball((0.2, 0.2, 0.08), (4, 2), rotation=turned(-0.3, "x"), material=3)
+        parts.append(pillow.moved(draw.uniform(-0.5, 0.5) * wide, thick + 0.2, -0.6 * deep))
+    foot = replace(_leg(draw, 0.05, 0.1), fold=Fold.MIRROR_XZ, material=1)
+    return [*parts, foot.moved(0.85 * wide, -thick - 0.08, 0.75 * deep)]
+
+
+def gadget(draw: Draw) -> list[Part]:
+    """A camera, a radio, a clock: a box with round things on its front and knobs on top."""
+    size = draw.uniform(0.5, 0.9), draw.uniform(0.35, 0.6), draw.uniform(0.12, 0.3)
+    body = shapes.box(size, 0.05, draw.uniform(0.02, 0.1), labelled=draw.chance(0.3))
+    forward = turned(math.pi / 2, "x")
+    lens = 0.75 * size[1] * draw.uniform(0.6, 1.0)
+    twin = draw.chance(0.4)
+    fold, at = (Fold.MIRROR_X, 0.55 * size[0]) if twin else (Fold.NONE, 0.0)
+    lens = min(lens, 0.42 * size[0]) if twin else lens
+    tube = shapes.cylinder(
+        lens, draw.uniform(0.05, 0.25), 0.02, pipe=0.12 * lens, rotation=forward, fold=fold, material=1
+    )
+    glass = shapes.ball((0.78 * lens, 0.78 * lens, 0.06), fold=fold, material=3)
+    parts = [body, tube.moved(at, 0, size[2]), glass.moved(at, 0, size[2])]
+    knob = with_surface(draw, shapes.cylinder(0.1, 0.07, 0.02, material=2), 0.7)
+    parts.append(replace(knob.moved(0.6 * size[0], size[1] + 0.05, 0), fold=draw.choice((Fold.NONE, Fold.MIRROR_X))))
+    button = shapes.ball((0.05, 0.05, 0.04), fold=draw.choice((Fold.NONE, Fold.MIRROR_X)), material=2)
+    parts.append(button.moved(draw.uniform(0.2, 0.85) * size[0], 0.8 * size[1], size[2]))
+    if draw.chance(0.4):
+        grip = shapes.arch(0.5 * size[0], 0.04, rotation=turned(-math.pi / 2, "z"), material=1)
+        parts.append(grip.moved(0, size[1] - 0.03, 0))
+    return parts
+
+
 def symmetric(draw: Draw) -> list[Part]:
     """A main body with random pairs of parts at its sides."""
     main = random_part(draw, (draw.uniform(0.3, 0.5), draw.uniform(0.4, 0.8), draw.uniform(0.3, 0.5)))
@@ -203,5 +275,15 @@ def symmetric(draw: Draw) -> list[Part]:
     return parts
 
 
-RECIPES = (table, chair, cabinet, vehicle, figure, animal, symmetric)
-WEIGHTS = (2.0, 2.0, 1.5, 2.5, 2.5, 1.5, 2.5)
+RECIPES = (
+    Recipe(table, 2.0, ("wood", "wood", "porcelain", "metal")),
+    Recipe(chair, 2.0, ("cloth", "wood", "cloth", "wood")),
+    Recipe(cabinet, 1.5, ("wood", "wood", "brass", "metal")),
+    Recipe(sofa, 1.5, ("cloth", "wood", "pastel", "cloth")),
+    Recipe(vehicle, 2.5, ("paint", "porcelain", "metal", "dark")),
+    Recipe(airplane, 1.3, ("porcelain", "paint", "metal", "dark")),
+    Recipe(gadget, 1.5, ("dark", "metal", "brass", "dark")),
+    Recipe(figure, 2.5, ("cloth", "pastel", "cloth", "dark")),
+    Recipe(animal, 1.5, ("clay", "wood", "stone", "dark")),
+    Recipe(symmetric, 2.5),
+)

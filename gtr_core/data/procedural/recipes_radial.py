@@ -10,6 +10,7 @@ from gtr_core.data.procedural.draw import Draw
 from gtr_core.data.procedural.layout import Fold
 from gtr_core.data.procedural.part import Part, Rows, turned
 from gtr_core.data.procedural.random_parts import random_part, with_surface
+from gtr_core.data.procedural.recipe import Recipe
 
 
 def _around(part: Part, count: int) -> Part:
@@ -132,5 +133,11 @@ def urchin(draw: Draw) -> list[Part]:
     return parts
 
 
-RECIPES = (plant, wheel, rocket, blossom, carousel, urchin)
-WEIGHTS = (2.0, 1.8, 1.3, 1.2, 1.5, 2.0)
+RECIPES = (
+    Recipe(plant, 2.0, ("leaf", "clay", "paint", "dark")),
+    Recipe(wheel, 1.8, ("metal", "brass", "wood", "metal")),
+    Recipe(rocket, 1.3, ("porcelain", "paint", "metal", "dark")),
+    Recipe(blossom, 1.2, ("pastel", "brass", "paint", "leaf")),
+    Recipe(carousel, 1.5, ("stone", "paint", "clay", "wood")),
+    Recipe(urchin, 2.0),
+)

@@ -10,6 +10,7 @@ from gtr_core.data.procedural.draw import Draw
 from gtr_core.data.procedural.layout import Fold
 from gtr_core.data.procedural.part import Part, Rows, turned
 from gtr_core.data.procedural.random_parts import hollowed, random_part, with_surface
+from gtr_core.data.procedural.recipe import Recipe
 
 
 def stacked(parts: list[Part], sink: float = 0.01) -> list[Part]:
@@ -50,6 +51,8 @@ def lamp(draw: Draw) -> list[Part]:
     cover = shapes.cylinder(shade, half, taper=-draw.uniform(0.1, 0.5), pipe=0.02, material=2)
     parts.append(cover.moved(0, top + 0.3 * half, 0))
     parts.append(shapes.ball((0.11, 0.15, 0.11), position=(0, top + 0.1, 0), material=3))
+    rod = shapes.capsule(0.02, shade, rotation=turned(math.pi / 2, "z"), material=1)
+    parts.append(rod.moved(0, top + 0.1, 0))
     return parts
 
 
@@ -133,5 +136,37 @@ def column(draw: Draw) -> list[Part]:
     return stacked([plinth, shaft, capital, hollowed(draw, top) if draw.chance(0.3) and top.pipe == 0 else top])
 
 
-RECIPES = (tower, lamp, house, cake, trophy, column)
-WEIGHTS = (4.0, 1.5, 1.8, 1.5, 1.3, 1.5)
+def tree(draw: Draw) -> list[Part]:
+    """A trunk with a crown of balls or cones, or a mushroom."""
+    half = draw.uniform(0.25, 0.5)
+    trunk = shapes.lathe([v * draw.uniform(0.9, 1.1) for v in (0.16, 0.13, 0.11, 0.1, 0.1, 0.1, 0.09, 0.08)], half)
+    parts = [replace(trunk, material=1)]
+    style = draw.choice(("balls", "cones", "mushroom"))
+    if style == "cones":
+        for number in range(draw.integer(2, 4)):
+            radius = 0.55 - 0.12 * number
+            cone = shapes.cylinder(0.55 * radius, 0.25, taper=-0.85)
+            parts.append(with_surface(draw, cone, 0.3).moved(0, half + 0.15 + 0.28 * number, 0))
+    elif style == "mushroom":
+        cap = shapes.ball((draw.uniform(0.4, 0.7), draw.uniform(0.2, 0.4), 0.55), (2, 2))
+        parts.append(replace(cap, size=(cap.size[0], cap.size[1], cap.size[0]), cup=0.05, cup_height=1.0, material=0))
+        parts[-1] = parts[-1].moved(0, half, 0)
+        parts.append(shapes.cylinder(0.9 * cap.size[0], 0.03, 0.02, material=2).moved(0, half - 0.05, 0))
+    else:
+        for _ in range(draw.integer(1, 5)):
+            size = draw.uniform(0.25, 0.5)
+            x, y, z = draw.direction()
+            crown = replace(with_surface(draw, shapes.ball((size, 0.85 * size, size)), 0.7), blend=0.1)
+            parts.append(crown.moved(0.25 * x, half + 0.2 + 0.2 * abs(y), 0.25 * z))
+    return parts
+
+
+RECIPES = (
+    Recipe(tower, 4.0),
+    Recipe(lamp, 1.5, ("wood", "brass", "cloth", "porcelain")),
+    Recipe(house, 1.8, ("clay", "clay", "wood", "dark")),
+    Recipe(cake, 1.5, ("pastel", "pastel", "paint", "wood")),
+    Recipe(trophy, 1.3, ("brass", "brass", "stone", "metal")),
+    Recipe(column, 1.5, ("stone", "stone", "clay", "stone")),
+    Recipe(tree, 1.3, ("leaf", "wood", "pastel", "leaf")),
+)

@@ -10,6 +10,7 @@ from gtr_core.data.procedural.draw import Draw
 from gtr_core.data.procedural.layout import Fold, Kind
 from gtr_core.data.procedural.part import Part, turned
 from gtr_core.data.procedural.random_parts import hollowed, random_cage, random_extrusion, random_part, with_surface
+from gtr_core.data.procedural.recipe import Recipe
 
 
 def vase(draw: Draw) -> list[Part]:
@@ -128,6 +129,7 @@ def caged(draw: Draw) -> list[Part]:
     cage = replace(random_cage(draw, size), material=1)
     radius = cage.outline_radius * (0.7 if cage.kind == Kind.BOX_CAGE else 1.0)
     inside = random_part(draw, (0.45 * radius, 0.5 * cage.half_height, 0.45 * radius), cages=False)
+    inside = inside.moved(0, inside.half_height - cage.half_height + 0.03, 0)
     floor = shapes.cylinder(radius, 0.05, 0.02, material=2).moved(0, -cage.half_height, 0)
     ring = shapes.arch(0.16, 0.03, closed=True, material=1).moved(0, cage.half_height + 0.14, 0)
     return [cage, inside, floor] + ([ring] if draw.chance(0.5) else [])
@@ -168,5 +170,15 @@ def lidded(draw: Draw) -> list[Part]:
     return parts
 
 
-RECIPES = (vase, mug, bottle, package, book, fruit, ornament, caged, tool, lidded)
-WEIGHTS = (3.0, 2.0, 2.5, 3.0, 1.2, 1.2, 4.0, 2.0, 1.8, 1.8)
+RECIPES = (
+    Recipe(vase, 3.0, ("clay", "porcelain", "stone", "brass")),
+    Recipe(mug, 2.0, ("porcelain", "paint", "pastel", "dark")),
+    Recipe(bottle, 2.5, ("paint", "leaf", "metal", "dark")),
+    Recipe(package, 3.0, ("pastel", "paint", "paint", "wood")),
+    Recipe(book, 1.2, ("cloth", "paint", "dark", "porcelain")),
+    Recipe(fruit, 1.2, ("paint", "wood", "leaf", "leaf")),
+    Recipe(ornament, 4.0),
+    Recipe(caged, 2.0, ("clay", "metal", "wood", "dark")),
+    Recipe(tool, 1.8, ("metal", "wood", "dark", "metal")),
+    Recipe(lidded, 1.8, ("porcelain", "pastel", "brass", "clay")),
+)
