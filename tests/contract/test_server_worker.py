@@ -1,13 +1,16 @@
 """What the supervisor promises about its worker (promises R1, R8-R12, R24, R27, R32), with tasks that cost nothing."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
-from server_under_test import Client, front, problem, read_npz, wait_until
+from server_under_test import PATIENCE, Client, front, problem, read_npz, wait_until
 from sphere_request import plain_request
 
 from gtr_server.crash_history import CrashHistory
@@ -45,18 +48,32 @@ class Bench:
         wait_until(lambda: self.services.supervisor.state == "ready", "a ready worker")
 
 
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+@contextmanager
+def benched(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: float) -> Iterator[Bench]:
     monkeypatch.setenv("GTR_TESTING", "1")
-    monkeypatch.setenv("GTR_FAULT", f"file:{tmp_path / 'fault'}")
-    monkeypatch.setenv("GTR_FAULT_RELEASE", str(tmp_path / "release"))
-    settings = {"tasks": "light_tasks", "stage_timeout": 8.0, "cancel_grace": 0.3}
-    with front(tmp_path / "home", **settings) as (client, services):
+    monkeypatch.setenv("GTR_FAULT", f"file:{folder / 'fault'}")
+    monkeypatch.setenv("GTR_FAULT_RELEASE", str(folder / "release"))
+    settings = {"stage_timeout": 10 * PATIENCE, "cancel_grace": 10 * PATIENCE, **settings}
+    with front(folder / "home", tasks="light_tasks", **settings) as (client, services):
         # The first delay of the back-off would only make the tests slow; its length is tested by itself below.
         monkeypatch.setattr("gtr_server.crash_history.FIRST_DELAY", 0.01)
         services.supervisor.start()
-        yield Bench(client, services, tmp_path)
+        yield Bench(client, services, folder)
         services.supervisor.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """However slow the worker is, nothing is ended by the clock."""
+    with benched(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A job that does not stop when it is told to is soon ended by force."""
+    with benched(tmp_path, monkeypatch, cancel_grace=0.3) as made:
+        yield made
 
 
 @pytest.mark.parametrize("kind", ["kill", "segv", "cuda"])
@@ -87,11 +104,12 @@ def test_job_survives_one_death_of_its_worker(bench: Bench) -> None:
     assert shares[again] == 0
 
 
-def test_killed_worker_is_noticed_at_once_while_idle(bench: Bench) -> None:
+def test_killed_worker_is_noticed_at_once_while_idle(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gtr_server.supervisor.LONGEST_WAIT", 10 * PATIENCE)  # not by looking now and then
     bench.ready()
     old = bench.worker
     old.kill()
-    wait_until(lambda: bench.services.supervisor.worker_pid not in (None, old.pid), "another worker", 5)
+    wait_until(lambda: bench.services.supervisor.worker_pid not in (None, old.pid), "another worker")
     bench.ready()
     assert bench.client.end(bench.submit())["state"] == "succeeded"
 
@@ -112,7 +130,8 @@ def test_cancel_at_every_stage(bench: Bench, stage: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hang", "deaf", "lock"])
-def test_job_that_does_not_hear_its_cancel_is_killed(bench: Bench, kind: str) -> None:
+def test_job_that_does_not_hear_its_cancel_is_killed(impatient: Bench, kind: str) -> None:
+    bench = impatient
     bench.fault(f"{kind}@fuse")
     job = bench.submit()
     bench.client.reach(job, "fuse")
@@ -160,6 +179,24 @@ def test_silent_job_is_stopped_and_tried_once_more(tmp_path: Path, monkeypatch: 
         assert again["data"]["reason"] == "timeout"
         assert client.job(job)["error"]["code"] == "timeout"
         services.supervisor.stop()
+
+
+def test_machine_that_slept_fails_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asleep = time.monotonic, [0.0]
+    monkeypatch.setattr(
+        "gtr_server.supervisor.time", SimpleNamespace(monotonic=lambda: clock() + asleep[0], sleep=time.sleep)
+    )
+    with benched(tmp_path, monkeypatch, stage_timeout=3600) as bench:
+        supervisor = bench.services.supervisor
+        bench.fault("hold@fuse")
+        job = bench.submit()
+        bench.client.reach(job, "fuse")
+        asleep[0] = 8 * 3600.0
+        supervisor.wake()
+        wait_until(lambda: supervisor._looked > clock() + 7 * 3600, "a look at the clock")
+        bench.release()
+        found = bench.client.end(job)
+        assert (found["state"], found["attempt"]) == ("succeeded", 1)
 
 
 def test_out_of_memory_is_said_and_the_worker_is_replaced(bench: Bench) -> None:
@@ -237,7 +274,8 @@ def test_result_that_cannot_be_stored_is_made_again(bench: Bench, monkeypatch: p
     assert bench.client.end(bench.submit())["state"] == "succeeded"
 
 
-def test_stop_puts_the_running_job_back_even_if_it_is_deaf(bench: Bench) -> None:
+def test_stop_puts_the_running_job_back_even_if_it_is_deaf(impatient: Bench) -> None:
+    bench = impatient
     bench.fault("deaf@fuse")
     job = bench.submit()
     bench.client.reach(job, "fuse")

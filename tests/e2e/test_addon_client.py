@@ -16,7 +16,7 @@ def test_job_process_of_the_oldest_blender() -> None:
         pytest.skip("there is no program named blender")
     done = subprocess.run(
         [program, "-b", "--factory-startup", "--python-exit-code", "1", "--python", str(SCRIPT)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800, check=False,
     )  # fmt: skip
     if "No module named 'requests'" in done.stdout or "No module named 'numpy'" in done.stdout:
         pytest.skip("this Blender has no requests or numpy")
@@ -25,6 +25,6 @@ def test_job_process_of_the_oldest_blender() -> None:
     found = json.loads(lines[0].removeprefix("CLIENT "))
     assert found["whole"] == ["ServerLine", "MeshReady", "ColorsReady", "Finished"], "although a proxy is set"
     assert found["cancelled"] == "Cancelled"
-    assert found["cancel_seconds"] < 3
+    assert found["polls_at_cancel"] == [1], "the poll was not waited for"
     assert found["after"] == "Finished"
     assert (found["ended"], found["leases"]) == (True, 0)

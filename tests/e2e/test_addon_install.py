@@ -45,7 +45,7 @@ def test_install_enable_disable_and_again(addon_zip, tmp_path, which: str, way: 
     environment.pop("GTR_HOME", None)
     done = subprocess.run(
         [*command(which), "--", str(addon_zip), way, packages],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, env=environment, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800, env=environment, check=False,
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("INSTALL ")]
     assert done.returncode == 0, done.stdout
@@ -75,7 +75,7 @@ def test_manifest_passes_blenders_own_validator(addon_zip) -> None:
         [sys.executable, str(tools[-1]), "validate", str(addon_zip)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -51,7 +51,7 @@ def test_blender_reads_colours_and_axes(tmp_path: Path) -> None:
     for path in paths:
         write_mesh(mesh, path)
     command = [sys.executable, "-c", SCRIPT, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND")]
     assert lines, done.stdout + done.stderr
     found = json.loads(lines[0].removeprefix("FOUND"))

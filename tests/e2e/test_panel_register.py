@@ -39,7 +39,7 @@ def test_registers_without_numpy_and_requests(blender: str, tmp_path: Path) -> N
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=1800,
         env=environment,
         check=False,
     )

@@ -21,7 +21,7 @@ def test_jobs_survive_kill_and_stop_and_no_worker_is_left(tmp_path: Path) -> Non
         worker = server.worker()
         server.process.kill()
         server.wait()
-        wait_until(lambda: not worker.is_running(), "the worker follows its server", 2)
+        wait_until(lambda: not worker.is_running(), "the worker follows its server")
 
     with running(home, fault="hold@fuse") as server:
         client = server.client()
@@ -34,7 +34,7 @@ def test_jobs_survive_kill_and_stop_and_no_worker_is_left(tmp_path: Path) -> Non
         client.session.close()
         worker = server.worker()
         server.process.send_signal(signal.SIGTERM)
-        assert server.wait(10) == 0
+        assert server.wait() == 0
         assert not worker.is_running()
         assert not (home / "server.json").exists()
 
@@ -57,4 +57,4 @@ def test_worker_inside_a_c_call_dies_with_its_server(tmp_path: Path) -> None:
         worker = server.worker()
         server.process.kill()
         server.wait()
-        wait_until(lambda: not worker.is_running(), "the worker follows its server", 2)
+        wait_until(lambda: not worker.is_running(), "the worker follows its server")

@@ -119,7 +119,8 @@ def test_refinement_stopped_early_keeps_its_colours(client: Client, parent: str)
     assert read_npz(artifact(client, job, "colors.npz"))["colors"].shape == colors.shape
 
 
-def test_rough_shape_is_shown_before_the_long_fit_which_can_be_cancelled(client: Client) -> None:
+def test_rough_shape_is_shown_before_the_long_fit_which_can_be_cancelled(client: Client, server: RealServer) -> None:
+    server.set_fault("hold@fit")
     job = client.submit("/jobs", sphere_request(client, depth=False))
     shown = client.follow(job, lambda event: event["message_code"] == "preview")[-1]
     assert shown["data"]["kind"] == "mesh"
@@ -128,6 +129,8 @@ def test_rough_shape_is_shown_before_the_long_fit_which_can_be_cancelled(client:
     mesh = read_npz(preview.content)
     assert set(mesh) == {"vertices", "faces", "colors"}
     assert np.abs(np.linalg.norm(mesh["vertices"], axis=1) - RADIUS).max() < 0.3
+    server.release.touch()
+    client.follow(job, lambda event: event["stage"] == "fit" and event["data"].get("done", 0) > 0)
     client.post(f"/jobs/{job}/cancel")
     assert client.end(job)["state"] == "cancelled"
     assert client.get(f"/jobs/{job}/preview").status_code == 204
@@ -221,7 +224,7 @@ def test_image_bomb_is_refused_from_its_header(client: Client, server: RealServe
 
     stream = BytesIO()
     Image.new("1", (13000, 13000)).save(stream, format="PNG")
-    before = server.worker().memory_info().rss
+    before = server.ready_worker(client).memory_info().rss
     job = client.end(client.submit("/jobs", spoiled(client, 0, blob=client.put_blob(stream.getvalue()))))
     assert job["error"]["code"] == "image_too_large"
     assert server.worker().memory_info().rss - before < 100e6
@@ -294,4 +297,4 @@ def test_front_has_no_torch_in_memory(server: RealServer, client: Client) -> Non
     if not maps.exists():
         pytest.skip("needs /proc")
     assert "torch" not in maps.read_text()
-    assert "torch" in Path(f"/proc/{server.worker().pid}/maps").read_text()
+    assert "torch" in Path(f"/proc/{server.ready_worker(client).pid}/maps").read_text()

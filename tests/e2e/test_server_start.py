@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from server_under_test import ROOT, RealServer, running, wait_until
+from server_under_test import PATIENCE, ROOT, RealServer, running, wait_until
 from sphere_request import plain_request, sphere_request
 
 from gtr_server import state_file
@@ -23,7 +23,7 @@ IDLE_WORKER = "lock@boot"
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gtr_server", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_second_start_finds_the_first(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_many_starters_agree_on_one_server(tmp_path: Path) -> None:
         (running_one,) = [server for server in servers if server.process.poll() is None]
         assert running_one.state is not None
         assert running_one.state.pid == running_one.process.pid
-        assert state_file.answers(running_one.state)
+        assert state_file.answers(running_one.state, PATIENCE)
     finally:
         for server in servers:
             server.stop()
@@ -115,7 +115,7 @@ def test_wrong_options_are_exit_2(options: list[str]) -> None:
 
 def test_server_leaves_with_its_last_client(tmp_path: Path) -> None:
     owner, other = str(uuid.uuid4()), str(uuid.uuid4())
-    options = ["--owner-lease", owner, "--stop-when-unowned", "--lease-ttl", "30"]
+    options = ["--owner-lease", owner, "--stop-when-unowned", "--lease-ttl", "3600"]
     with running(tmp_path / "home", *options, fault=IDLE_WORKER) as server:
         client = server.client()
         assert client.get("/server").json()["clients"] == 1
@@ -124,7 +124,7 @@ def test_server_leaves_with_its_last_client(tmp_path: Path) -> None:
         assert client.get("/server").json()["clients"] == 1
         client.call("DELETE", f"/clients/{other}")
         client.session.close()
-        assert server.wait(20) == 0
+        assert server.wait() == 0
         assert server.state is None
 
 
@@ -134,8 +134,9 @@ def test_server_of_a_silent_client_leaves_when_its_lease_is_over(tmp_path: Path)
         assert server.wait() == 0
         lines = [json.loads(line) for line in (tmp_path / "home" / "server.log").read_text().splitlines()]
         assert lines[-1]["message"] == "Stopped"
-        (pid,) = [int(line["message"].split()[1]) for line in lines if line["message"].startswith("Worker")]
-        assert not psutil.pid_exists(pid)
+        workers = [int(line["message"].split()[1]) for line in lines if line["message"].startswith("Worker")]
+        assert len(workers) <= 1, "none when it left before there was one"
+        assert not any(map(psutil.pid_exists, workers))
 
 
 def test_server_stays_while_a_job_waits(tmp_path: Path) -> None:
@@ -160,11 +161,11 @@ def test_shutdown_over_http_and_by_signal(tmp_path: Path) -> None:
         assert client.post("/server/shutdown").status_code == 409
         assert client.post("/server/shutdown", {"force": True}).status_code == 202
         client.session.close()
-        assert server.wait(15) == 0
+        assert server.wait() == 0
     with running(tmp_path / "home", fault=IDLE_WORKER) as server:
         server.client().session.close()
         server.process.send_signal(signal.SIGINT)
-        assert server.wait(15) == 0
+        assert server.wait() == 0
     lines = [json.loads(line) for line in (tmp_path / "home" / "server.log").read_text().splitlines()]
     assert lines[-1]["message"] == "Stopped"
 
@@ -186,6 +187,6 @@ def test_impostor_on_the_port_is_not_believed(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        assert not state_file.answers(state)
+        assert not state_file.answers(state, PATIENCE)
         thread.join()
     assert token.encode() not in heard[0]

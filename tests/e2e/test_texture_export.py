@@ -23,7 +23,7 @@ from gtr_core.io.mesh_files import read_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "blender_scripts" / "texture_way.py"
-SECONDS = 400
+SECONDS = 1800
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,9 @@ def facts(folder: Path) -> dict[str, Any]:
         "GTR_HOME": str(folder / "home"),
         "GTR_PYTHON": sys.executable,
         "OMP_NUM_THREADS": "1",
+        "GTR_TESTING": "1",
+        "GTR_FAULT": f"file:{folder / 'fault'}",
+        "GTR_FAULT_RELEASE": str(folder / "release"),
     }
     for name in ("scripts/addons", "config", "out"):
         (folder / name).mkdir(parents=True)

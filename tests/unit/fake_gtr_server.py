@@ -198,13 +198,17 @@ class Handler(BaseHTTPRequestHandler):
                 override(self)
                 return
         if path == "/health":
-            nonce = parse_qs(urlsplit(self.path).query).get("nonce", [""])[0]
-            proof = hmac.new(fake.token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
-            self.answer(200, {"status": "ok", "product": "gtr", "api": fake.api, "proof": proof})
+            self.prove()
         elif self.headers.get("Authorization") != f"Bearer {fake.token}":
             self.problem(401, "auth")
         else:
             self._route(path.strip("/").split("/"))
+
+    def prove(self) -> None:
+        fake = self.fake
+        nonce = parse_qs(urlsplit(self.path).query).get("nonce", [""])[0]
+        proof = hmac.new(fake.token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
+        self.answer(200, {"status": "ok", "product": "gtr", "api": fake.api, "proof": proof})
 
     def _route(self, parts: list[str]) -> None:
         fake = self.fake

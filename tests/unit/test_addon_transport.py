@@ -4,6 +4,7 @@ import hashlib
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from fake_gtr_server import TOKEN, FakeJob, FakeServer, npz, tetrahedron
@@ -163,11 +164,15 @@ def test_dripping_body_is_given_up(fake, client) -> None:
 def test_answer_that_was_there_in_time_counts_though_it_is_read_late(fake, client, monkeypatch) -> None:
     """A process that stood still, as on a machine that slept, finds the answer when it goes on."""
     client.prove()
-    now, clock = time.monotonic, [0.0]
-    monkeypatch.setattr(transport.time, "monotonic", lambda: now() + clock[0])
-    fake.overrides["/server"] = lambda h: (clock.__setitem__(0, 3600.0), h.answer(200, {"product": "gtr"}))
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def answer(handler) -> None:
+        clock.now = 3600.0
+        handler.answer(200, {"product": "gtr"})
+
+    fake.overrides["/server"] = answer
     assert client.call("GET", "/server", retry=False).status == 200
-    fake.overrides.clear()
 
 
 def test_dripping_headers_are_given_up_by_the_watcher(fake, client) -> None:

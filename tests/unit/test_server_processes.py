@@ -7,13 +7,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from server_under_test import ROOT, wait_until
+from server_under_test import PATIENCE, ROOT, wait_until
 
 from gtr_server import state_file
 from gtr_server.serving import HttpServer, bind
@@ -73,25 +72,36 @@ def test_dribbling_and_idle_sockets_do_not_keep_honest_clients_out() -> None:
     thread = threading.Thread(target=server.run_until, args=(stop,))
     thread.start()
     dribblers = [socket.create_connection(address) for _ in range(20)]
-    try:
-        for dribbler in dribblers:
-            dribbler.sendall(b"GET / HTTP/1.1\r\n")
+    enough = threading.Event()
 
-        def answered() -> bool:
+    def dribble() -> None:
+        while not enough.wait(0.05):
             for dribbler in dribblers:
                 with contextlib.suppress(OSError):
                     dribbler.sendall(b"X: 1\r\n")
-            with socket.create_connection(address, timeout=0.3) as honest:
-                honest.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                try:
-                    return honest.recv(100).startswith(b"HTTP/1.1 200")
-                except OSError:
-                    return False
 
-        began = time.monotonic()
-        wait_until(answered, "an answer among dribblers", 15)
-        assert time.monotonic() - began > 0.5
+    def was_closed(dribbler: socket.socket) -> bool:
+        dribbler.settimeout(0)
+        try:
+            return dribbler.recv(100) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    dribbling = threading.Thread(target=dribble)
+    try:
+        for dribbler in dribblers:
+            dribbler.sendall(b"GET / HTTP/1.1\r\n")
+        dribbling.start()
+        with socket.create_connection(address, timeout=PATIENCE) as honest:
+            honest.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert honest.recv(100).startswith(b"HTTP/1.1 200")
+        # Only by closing dribblers was there a place.
+        assert sum(map(was_closed, dribblers)) > len(dribblers) - server.adj.connection_limit
     finally:
+        enough.set()
+        dribbling.join()
         for dribbler in dribblers:
             dribbler.close()
         stop.set()
@@ -100,15 +110,31 @@ def test_dribbling_and_idle_sockets_do_not_keep_honest_clients_out() -> None:
         server.shut(0.5)
 
 
+HOLDS_THE_LOCK = """
+import ctypes, faulthandler, os, time
+from gtr_server.parent_watch import watchdog
+wind, wound = faulthandler.dump_traceback_later, []
+def count(seconds, exit):
+    wound.append(exit)
+    if len(wound) > 4:
+        wind(seconds, exit=exit)
+faulthandler.dump_traceback_later = count
+watchdog(os.getppid(), 0.5)
+while len(wound) < 4:
+    time.sleep(0.01)
+print("wound up again and again", flush=True)
+while len(wound) < 5:
+    time.sleep(0.01)
+ctypes.PyDLL(None).sleep(900)
+"""
+
+
 def test_watchdog_ends_a_process_that_holds_the_lock_too_long() -> None:
-    code = (
-        "import ctypes, os\nfrom gtr_server.parent_watch import watchdog\nwatchdog(os.getppid(), 0.5)\n"
-        "import time; time.sleep(1.2); print('alive', flush=True); ctypes.PyDLL(None).sleep(60)"
-    )
     found = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert found.stdout == "alive\n"
+        [sys.executable, "-c", HOLDS_THE_LOCK],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert found.stdout == "wound up again and again\n"
     assert found.returncode == 1
 
 
@@ -116,15 +142,21 @@ def test_watchdog_ends_a_process_that_holds_the_lock_too_long() -> None:
 def test_kernel_ends_a_process_with_its_parent() -> None:
     child = (
         "import ctypes, os, sys\nfrom gtr_server.parent_watch import die_with_parent\ndie_with_parent(os.getppid())\n"
-        "print(os.getpid(), flush=True); ctypes.PyDLL(None).sleep(60)"
+        "print(os.getpid(), flush=True); ctypes.PyDLL(None).sleep(900)"
     )
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
+        orphan = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the child ends", 3)
+        wait_until(lambda: ended(orphan), "the child ends")
+
+
+def ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_wrong_parent_is_noticed_at_once() -> None:

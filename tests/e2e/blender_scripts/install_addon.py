@@ -49,7 +49,7 @@ def server_line() -> str:
     """What the job process of the installed add-on says of a server that does not run."""
     mailbox = importlib.import_module(f"{MODULE}.run.session").session.mailbox
     mailbox.runner().check_server()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for event in mailbox.poll():
             return event.state

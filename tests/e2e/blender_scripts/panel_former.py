@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import bpy
+from holding import hold, let_go
 
 
 def settings():
@@ -28,7 +29,7 @@ def enable():
     return session
 
 
-def wait_for(session, condition, seconds=120):
+def wait_for(session, condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still {session.state} after {seconds} s: {session.error}"
@@ -105,7 +106,7 @@ def stale(facts, session, file, stored):
         reopen(file, text)
         count = len(bpy.data.objects)
         # One question and its answer; a text that is none of ours is not even asked about.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline and bpy.context.scene.gtr.running_job and name == "unknown":
             session.tick()
             time.sleep(0.02)
@@ -141,8 +142,10 @@ def main():
         first_blender(refining if sys.argv[3] == "refine" else file, sys.argv[3])
     facts = {}
     bpy.ops.preferences.addon_install(filepath=str(addon), overwrite=True)
+    hold("texture")  # and so the second job waits for its turn behind the first
     for kind in ("refine", "reconstruct"):
-        subprocess.run([sys.executable, *sys.argv, kind], check=True, timeout=200)
+        subprocess.run([sys.executable, *sys.argv, kind], check=True, timeout=900)
+    let_go()
     session = enable()
     stored = fetch(facts, session, file)
     stale(facts, session, file, stored)

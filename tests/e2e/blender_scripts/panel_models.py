@@ -39,17 +39,17 @@ def record(obj):
     return json.loads(obj["gtr"])
 
 
-def look(session):
-    """Ask the server which models it has, and wait for the answer."""
+def look(session, state):
+    """Ask the server which models it has, until the chosen one is in this state."""
     wait_for(session, lambda: session.server.state == "ready")
-    before = session.server
     bpy.ops.gtr.look_for_models()
-    wait_for(session, lambda: session.server is not before, seconds=10)
+    wait_for(session, lambda: line(session)[0] == state)
 
 
-def wait_for(session, condition, seconds=60):
+def wait_for(session, condition, seconds=600):
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline, f"still {session.server}"
         session.tick()
         time.sleep(0.02)
 
@@ -76,7 +76,7 @@ def choose_file(facts, session, inputs):
     facts["pickle"] = box(session)
     facts["chosen"] = sorted(bpy.ops.gtr.choose_model_file(filepath=str(inputs / "My weights.safetensors")))
     facts["chosen_error"], facts["chosen_model"] = str(session.error), settings().model
-    look(session)
+    look(session, "ready")
     facts["chosen_line"], facts["device"] = line(session), session.server.device
 
 
@@ -107,7 +107,7 @@ def without_weights(facts, session):
     (home / "models" / "My_weights.safetensors").unlink()
     facts["refine"] = sorted(bpy.ops.gtr.refine(wait=True))
     facts["refine_error"] = str(session.error)
-    look(session)
+    look(session, "absent")
     facts["gone_line"] = line(session)
     bpy.ops.gtr.reconstruct(wait=True)
     facts["gone"] = box(session)

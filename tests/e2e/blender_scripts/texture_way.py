@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from holding import hold, let_go
 
 
 def printed_box(picture):
@@ -92,18 +93,23 @@ def two(facts, session, result, out):
 
 def cancel(facts, session):
     """A click on the cross ends the export and leaves no file."""
+    seen, fractions, show = [], [], session.show
+
+    def note(run, stage, *more):
+        seen.append(stage)
+        show(run, stage, *more)
+        fractions.append(run.fraction)
+
+    session.show = note
+    hold("color")
     bpy.ops.gtr.export()
-    seen, fractions = [], []
     while session.busy:
         session.tick()
-        if session.run is None:
-            break
-        if session.run.stage not in seen:
-            seen.append(session.run.stage)
-        fractions.append(session.run.fraction)
-        if session.run.stage == "color" and not session.run.cancelling:
+        if "color" in seen and session.run is not None and not session.run.cancelling:
             bpy.ops.gtr.cancel()
         time.sleep(0.01)
+    let_go()
+    del session.show
     facts["cancel"] = {"stages": seen, "message": session.message, "lines": list(session.exported)}
     facts["cancel"]["rising"] = fractions == sorted(fractions)
 

@@ -50,7 +50,7 @@ def display() -> Iterator[str]:
         yield f":{number}"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait()
 
 
 def crash_report(folder: Path) -> str:
@@ -58,7 +58,13 @@ def crash_report(folder: Path) -> str:
     return "\n".join(path.read_text(errors="replace")[-8000:] for path in folder.glob("*.crash.txt"))
 
 
-def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **environment: str) -> Outcome:
+def logs(folder: Path) -> str:
+    """What the server and its worker logged last."""
+    files = sorted((folder / "home").glob("*.log"))
+    return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}" for path in files)
+
+
+def play(script: Path, scenario: str, folder: Path, *, limit: float = 1800.0, **environment: str) -> Outcome:
     """Play one scenario of a script in a fresh Blender with the add-on installed.
 
     Args:
@@ -87,6 +93,10 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **e
         "LIBGL_ALWAYS_SOFTWARE": "1",
         "PYTHONFAULTHANDLER": "1",
         "TMPDIR": str(folder),
+        # A scenario can let the server hold a job at a stage (gtr_server/faults.py): see Driver.hold.
+        "GTR_TESTING": "1",
+        "GTR_FAULT": f"file:{folder / 'fault'}",
+        "GTR_FAULT_RELEASE": str(folder / "release"),
         "PYTHONPATH": "",
         **environment,
     }
@@ -111,9 +121,12 @@ def play(script: Path, scenario: str, folder: Path, *, limit: float = 500.0, **e
     report = out / "report.json"
     assert report.exists(), (
         f"Blender ended without a report (code {blender.returncode}):\n{output[-6000:]}\n{crash_report(folder)}"
+        f"\n{logs(folder)}"
     )
     found = json.loads(report.read_text(encoding="utf-8"))
-    assert found["error"] is None, f"{found['error']}\n{found['facts']}\npictures in {out}\n{output[-3000:]}"
+    assert found["error"] is None, (
+        f"{found['error']}\n{found['facts']}\npictures in {out}\n{output[-3000:]}\n{logs(folder)}"
+    )
     assert "Traceback" not in output, output[-4000:]
     assert blender.returncode == 0, f"Blender crashed when it ended:\n{output[-4000:]}\n{crash_report(folder)}"
     return Outcome(found["facts"], out, output)

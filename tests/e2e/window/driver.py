@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 import time
 import traceback
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import bpy
 
-TRIES, BEATS_TO_ANSWER, SETTLING_BEATS = 5, 50, 4
+TRIES, BEATS_TO_ANSWER, BEATS_TO_OPEN, SETTLING_BEATS = 5, 50, 10, 4
 BEAT_SECONDS = 0.02
 SWEEP_PIXELS = 14
 """Distance of the points at which buttons are looked for; a button is 20 pixels high."""
@@ -39,7 +40,7 @@ class Driver:
         deadline: seconds that each condition may take.
     """
 
-    def __init__(self, scenario: Callable[[Driver], Steps], out: Path, deadline: float = 150.0) -> None:
+    def __init__(self, scenario: Callable[[Driver], Steps], out: Path, deadline: float = 600.0) -> None:
         self.out = out
         self.facts: dict[str, object] = {}
         self._deadline = deadline
@@ -162,6 +163,21 @@ class Driver:
                 words.append(manager.clipboard)
         return "\n".join(words)
 
+    # --- the server -------------------------------------------------------------------------------------------------
+
+    def hold(self, stage: str) -> None:
+        """Jobs that begin this stage from now on wait in it until they are cancelled or let go."""
+        Path(os.environ["GTR_FAULT_RELEASE"]).unlink(missing_ok=True)
+        self._faults().write_text(f"hold@{stage}")
+
+    def let_go(self) -> None:
+        """Jobs that wait go on, and no other one is held."""
+        self._faults().write_text("")
+        Path(os.environ["GTR_FAULT_RELEASE"]).touch()
+
+    def _faults(self) -> Path:
+        return Path(os.environ["GTR_FAULT"].removeprefix("file:"))
+
     # --- eyes -------------------------------------------------------------------------------------------------------
 
     def picture(self, name: str) -> Steps:
@@ -226,7 +242,13 @@ class Driver:
         x = region.x + region.width - 10
         for y in range(region.y + region.height - 20, region.y, -TAB_PIXELS):
             yield from self.click(x, y)
-            yield None
+            drawn.clear()
+            region.tag_redraw()
+            # On a busy machine the tab opens some beats after the click; the next click would close it again.
+            for _ in range(BEATS_TO_OPEN):
+                if drawn:
+                    break
+                yield None
             if drawn:
                 break
         self.check(bool(drawn), "no tab of the sidebar shows GTR's panels")

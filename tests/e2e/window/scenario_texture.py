@@ -25,11 +25,13 @@ def textured_export(driver: Driver) -> Steps:
     settings.export_colors, settings.export_size = "TEXTURE", 4096
     yield from driver.drawn()
     yield from driver.picture("1_ready")
+    driver.hold("color")
     yield from driver.press("gtr.export", until=lambda: session().busy)
     yield lambda: session().run is not None and session().run.stage == "color"
     yield from driver.picture("2_running")
     bpy.ops.gtr.cancel()  # looking for the small cross with the mouse would take longer than the export
     yield lambda: not session().busy
+    driver.let_go()
     driver.check(session().message == "Cancelled", session().message)
     settings.export_size = 1024
     yield from driver.press("gtr.export", near="gtr.export", until=lambda: session().busy or bool(session().exported))

@@ -245,7 +245,7 @@ def moments(driver: Driver) -> Steps:
     bpy.context.scene.gtr.steps = 3
     yield from _held_in_edit_mode(driver)
     yield from _deleted(driver)
-    bpy.context.scene.gtr.steps = 1000
+    bpy.context.scene.gtr.steps = 10_000
     bpy.ops.gtr.refine()
     yield lambda: session().run.step > 0
     bpy.ops.wm.read_homefile(use_empty=True)
@@ -272,9 +272,11 @@ def _deleted(driver: Driver) -> Steps:
     bpy.ops.gtr.reconstruct()
     yield lambda: not session().busy
     bpy.context.scene.gtr.refine = True
+    driver.hold("texture")
     bpy.ops.gtr.reconstruct()
     yield lambda: session().run.mesh is not None
     bpy.data.objects.remove(bpy.context.view_layer.objects.active)
+    driver.let_go()
     yield lambda: not session().busy
     driver.check(session().error is not None and session().error.code == "object_gone", f"{session().error}")
     count = len(bpy.data.objects)
