@@ -56,9 +56,10 @@ function objectSection(object) {
   error.lastChild.append(errorScale());
   const methods = [TRUTH, ...data.methods.keys()];
   const lines = methods.map((method) => galleryLine(object, method));
-  const compare = element("button", { type: "button", onclick: () => openViewer(object, TRUTH) }, "Compare in 3D");
+  const some = methods.some((method) => meshAsset(object, method) !== null);
+  const compare = some ? element("button", { type: "button", onclick: () => openViewer(object, TRUTH) }, "Compare in 3D") : null;
   const shown = element("section", { class: "object", id: `object-${object}`, "aria-labelledby": `object-title-${object}` },
-    element("div", { class: "heading" }, element("h3", { id: `object-title-${object}` }, name), compare),
+    element("div", { class: "heading" }, element("h3", { id: `object-title-${object}` }, name), ...(compare === null ? [] : [compare])),
     heads("", "Render", "Normals", "Input views"), lines[0], error, ...lines.slice(1));
   gallery.push({ object, shown, lines: lines.slice(1) });
   return shown;
