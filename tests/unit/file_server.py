@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ class FileServer:
     """Serves ``content`` at /file; the other members say how badly.
 
     ``cut`` lists after how many bytes the next answers end; ``statuses`` lists what the next requests are refused with;
-    ``shift`` is by how much the ranges it sends are wrong; ``pace`` is the pause after each piece, in seconds.
+    ``shift`` is by how much the ranges it sends are wrong; ``pause_after`` is after how many bytes of an answer it
+    sends nothing before ``resume`` is set.
     """
 
     content: bytes
@@ -26,7 +26,8 @@ class FileServer:
     cut: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     shift: int = 0
-    pace: float = 0.0
+    pause_after: int | None = None
+    resume: threading.Event = field(default_factory=threading.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -71,8 +72,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = site.content[start:]
         body = body[: site.cut.pop(0)] if site.cut else body
         for at in range(0, len(body), _PIECE):
+            if site.pause_after is not None and at >= site.pause_after:
+                site.resume.wait()
             self.wfile.write(body[at : at + _PIECE])
-            time.sleep(site.pace)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -96,5 +98,6 @@ def serve(content: bytes) -> Iterator[FileServer]:
         try:
             yield server.site
         finally:
+            server.site.resume.set()
             server.shutdown()
             thread.join()

@@ -206,7 +206,7 @@ def test_ctrl_c_stops_cleanly(folder: Path, tmp_path: Path) -> None:
     ) as process:
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=600)[1]
     assert "Reading views" in first
     assert process.returncode == CANCELLED
     assert "Traceback" not in rest

@@ -167,7 +167,7 @@ def test_the_child_leaves_when_its_parent_is_gone(tmp_path: Path) -> None:
     ) as child:
         child.stdin.write((order.to_json() + "\n").encode())
         child.stdin.close()
-        child.wait(timeout=60)
+        child.wait(timeout=600)
     assert not folder.exists()
 
 
@@ -217,19 +217,27 @@ def test_command_warns_where_trust_is_given(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_leaves_nothing(official: Path, tmp_path: Path) -> None:
-    target = tmp_path / "weights" / "out.safetensors"
+    target, site = tmp_path / "weights" / "out.safetensors", tmp_path / "site"
     target.parent.mkdir()
+    site.mkdir()
+    # The child never gets to its work: it cannot be done with it before we have seen it.
+    (site / "sitecustomize.py").write_text(
+        "import sys, time\nif any('convert_child' in word for word in sys.orig_argv):\n    time.sleep(900)\n"
+    )
     with subprocess.Popen(
         [sys.executable, "-m", "gtr_core.cli.main", "convert", str(official), "-o", str(target)],
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(site)},
         start_new_session=True,
     ) as process:
-        while not psutil.Process(process.pid).children():
+        while not (converting := psutil.Process(process.pid).children()):
+            assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
-        error = process.communicate(timeout=60)[1]
+        error = process.communicate(timeout=600)[1]
+    assert not any(child.is_running() for child in converting)
     assert process.returncode == CANCELLED
     assert error.splitlines()[-1] == "Cancelled. Nothing was written."
     assert "Traceback" not in error
