@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -211,7 +210,25 @@ def check_memory_survives_the_file():
     assert scene.readiness(found, 4) == "ready"
 
 
-def check_large_result_is_quick():
+def lines_run(action):
+    """How many lines of Python an action runs, and its outcome: what is done for each vertex would show."""
+    count = 0
+
+    def trace(_frame, _event, _argument):
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        outcome = action()
+    finally:
+        sys.settrace(before)
+    return count, outcome
+
+
+def check_large_result_is_made_without_a_loop_over_its_vertices():
     side = 448  # 200 704 vertices, 399 618 triangles
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, side, dtype=np.float32)] * 2, indexing="ij"), -1).reshape(-1, 2)
     vertices = np.ascontiguousarray(np.insert(grid, 1, 0, axis=1))
@@ -219,16 +236,11 @@ def check_large_result_is_quick():
     faces = np.concatenate([corner + np.array(ends) for ends in ((0, 1, side + 1), (0, side + 1, side))])
     faces = faces.astype(np.int32)
     colors = np.zeros((side * side, 3), np.uint8)
-    start = time.process_time()
-    obj = scene.create_object(MeshResult(vertices, faces, colors), PLACE, "Big")
-    took = time.process_time() - start
-    start = time.process_time()
-    scene.set_colors(obj, colors, keep_base=True)
-    update = time.process_time() - start
-    print(f"200 k vertices: {took:.2f} s, new colours {update:.3f} s")
+    made, obj = lines_run(lambda: scene.create_object(MeshResult(vertices, faces, colors), PLACE, "Big"))
+    updated, _ = lines_run(lambda: scene.set_colors(obj, colors, keep_base=True))
     assert (len(obj.data.vertices), len(obj.data.polygons)) == (len(vertices), len(faces))
-    assert took < 3, took
-    assert update < 0.3, update
+    assert 0 < made < 20_000, made
+    assert 0 < updated < 20_000, updated
 
 
 def check_one_undo_step_each():
