@@ -124,7 +124,8 @@ def test_killed_server_requeues_once(store: Store) -> None:
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom gtr_server.job import NewJob, Task, new_id\n"
-        "from gtr_server.store import Store\nstore = Store(Path(sys.argv[1]))\n"
+        "from gtr_server import store as module\nmodule.MAX_QUEUED = 1_000_000\n"
+        "store = module.Store(Path(sys.argv[1]))\n"
         "while True: print(store.submit(NewJob(Task.MASKS, 'fit', {}), new_id(), '')[0].id, flush=True)"
     )
     acknowledged: list[str] = []
@@ -136,7 +137,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
             writer.kill()
             acknowledged += [line.strip() for line in writer.stdout if line.endswith("\n")]
     store = Store(tmp_path / "jobs.sqlite")
-    found = [job.id for job in store.page(None, 10_000, None)][::-1]
+    found = [job.id for job in store.page(None, 1_000_000, None)][::-1]
     store.close()
     assert store.database.recovered is None
     # Each killed writer may have stored one job more than it could tell of.
