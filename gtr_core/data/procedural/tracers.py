@@ -8,6 +8,7 @@ from functools import cache
 
 import torch
 
+from gtr_core.data.procedural.cuda import CudaTracer
 from gtr_core.data.procedural.native import NativeTracer
 from gtr_core.data.procedural.readable import ReadableTracer
 from gtr_core.data.procedural.tracer import Tracer
@@ -22,13 +23,17 @@ def choose_tracer(device: torch.device | str = "cpu") -> Tracer:
 
 @cache
 def _choose(device: torch.device) -> Tracer:
-    if device.type == "cpu":
-        try:
+    try:
+        if device.type == "cpu":
             return NativeTracer()
-        except FileNotFoundError:
-            _log.warning("No C++ compiler was found: procedural objects are traced about 200 times more slowly.")
-        except subprocess.CalledProcessError as error:
-            _log.warning("The C++ compiler failed, procedural objects are traced slowly:\n%s", error.stderr)
-        except OSError as error:
-            _log.warning("The compiled tracer cannot be loaded, procedural objects are traced slowly: %s", error)
+        if device.type == "cuda":
+            return CudaTracer(device)
+    except subprocess.CalledProcessError as error:
+        _warn(f"the compiler failed:\n{error.stderr}")
+    except (OSError, RuntimeError) as error:
+        _warn(str(error))
     return ReadableTracer()
+
+
+def _warn(reason: str) -> None:
+    _log.warning("Procedural objects are traced by the readable code, hundreds of times more slowly: %s", reason)

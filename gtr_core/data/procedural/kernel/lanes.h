@@ -5,6 +5,8 @@
 
 #define DEVICE static inline __attribute__((always_inline))
 #define FUNCTION static inline
+#define ONCE static inline
+#define ROLLED
 #define TABLE static const
 
 constexpr int WIDTH = 16;
@@ -48,12 +50,12 @@ DEVICE Bits operator%(Bits a, unsigned b) { return a.v % b; }
 
 DEVICE Lanes select(Mask m, Lanes a, Lanes b) { return m.v ? a.v : b.v; }
 DEVICE double select(bool m, double a, double b) { return m ? a : b; }
-DEVICE bool any(Mask m) {
+DEVICE bool in_any_lane(Mask m) {
   int result = 0;
   for (int i = 0; i < WIDTH; ++i) result |= m.v[i];
   return result != 0;
 }
-DEVICE bool any(bool m) { return m; }
+DEVICE bool in_any_lane(bool m) { return m; }
 
 DEVICE Lanes minimum(Lanes a, Lanes b) { return a.v < b.v ? a.v : b.v; }
 DEVICE Lanes maximum(Lanes a, Lanes b) { return a.v > b.v ? a.v : b.v; }

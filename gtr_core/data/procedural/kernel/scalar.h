@@ -3,6 +3,9 @@
 
 #define DEVICE static __device__ __forceinline__
 #define FUNCTION static __device__
+// Called often and from several places: compiled once, or the compiler takes a minute.
+#define ONCE static __device__ __noinline__
+#define ROLLED _Pragma("unroll 1")
 #define TABLE static __device__ const
 
 typedef float Lanes;
@@ -10,7 +13,7 @@ template <class F> struct Of;
 template <> struct Of<float> { typedef bool M; typedef unsigned U; };
 
 DEVICE float select(bool m, float a, float b) { return m ? a : b; }
-DEVICE bool any(bool m) { return m; }
+DEVICE bool in_any_lane(bool m) { return m; }
 DEVICE float minimum(float a, float b) { return fminf(a, b); }
 DEVICE float maximum(float a, float b) { return fmaxf(a, b); }
 DEVICE float absolute(float a) { return fabsf(a); }

@@ -200,25 +200,25 @@ template <class F> DEVICE Vec3<F> object_point(const Scene& scene, Vec3<F> p) {
 }
 
 // Distance in the object's own space, and (where asked) the index of the part that the nearest surface belongs to.
-template <class F> FUNCTION F object_distance(const Scene& scene, Vec3<F> p, F* owner) {
+template <class F> ONCE F object_distance(const Scene& scene, Vec3<F> p, F* owner) {
   F d = F(FAR_AWAY), best = F(FAR_AWAY);
-  for (int i = 0; i < scene.part_count; ++i) {
+  ROLLED for (int i = 0; i < scene.part_count; ++i) {
     const Part& part = scene.parts[i];
     Vec3<F> around = around_part(part, p);
     F bound = length3(around) - F(part.radius);
     typename Of<F>::M near = bound < d + part.blend;
-    if (!any(near)) continue;
+    if (!in_any_lane(near)) continue;
     F one = part_distance(part, around, bound);
     if (owner) *owner = select(near & (one < best), F(float(i)), *owner);
     best = select(near, minimum(best, one), best);
     d = smooth_minimum(d, one, part.blend);
   }
   if (scene.shell > 0.0f) d = absolute(d + scene.shell) - F(scene.shell);
-  for (int i = 0; i < scene.cutter_count; ++i) {
+  ROLLED for (int i = 0; i < scene.cutter_count; ++i) {
     const Part& cutter = scene.cutters[i];
     Vec3<F> around = around_part(cutter, p);
     F bound = length3(around) - F(cutter.radius);
-    if (!any(bound < F(cutter.blend) - d)) continue;
+    if (!in_any_lane(bound < F(cutter.blend) - d)) continue;
     d = -smooth_minimum(-d, part_distance(cutter, around, bound), cutter.blend);
   }
   return d;

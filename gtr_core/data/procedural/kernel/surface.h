@@ -6,7 +6,7 @@ constexpr float NORMAL_STEP = 7e-4f;
 // Gradient by four samples at the corners of a tetrahedron, in world space, of unit length.
 template <class F> FUNCTION Vec3<F> surface_normal(const Scene& scene, Vec3<F> p) {
   Vec3<F> sum = {F(0.0f), F(0.0f), F(0.0f)};
-  for (int corner = 0; corner < 4; ++corner) {
+  ROLLED for (int corner = 0; corner < 4; ++corner) {
     float x = corner == 0 || corner == 3 ? 1.0f : -1.0f, y = corner == 2 || corner == 3 ? 1.0f : -1.0f, z = x * y;
     F d = distance(scene, Vec3<F>{p.x + x * NORMAL_STEP, p.y + y * NORMAL_STEP, p.z + z * NORMAL_STEP});
     sum = {sum.x + d * x, sum.y + d * y, sum.z + d * z};
@@ -19,7 +19,7 @@ template <class F> FUNCTION Vec3<F> surface_normal(const Scene& scene, Vec3<F> p
 template <class F> FUNCTION F open_share(const Scene& scene, Vec3<F> p, Vec3<F> n) {
   F blocked = F(0.0f);
   float reach = 0.04f, weight = 0.4f;
-  for (int i = 0; i < 4; ++i) {
+  ROLLED for (int i = 0; i < 4; ++i) {
     F d = distance(scene, Vec3<F>{p.x + n.x * reach, p.y + n.y * reach, p.z + n.z * reach});
     blocked = blocked + clamp(F(1.0f) - d * (1.0f / reach), F(0.0f), F(1.0f)) * weight;
     reach *= 1.9f;
@@ -32,9 +32,9 @@ template <class F> FUNCTION Vec3<F> albedo(const Scene& scene, Vec3<F> p) {
   Vec3<F> object = object_point(scene, p), color = {F(0.5f), F(0.5f), F(0.5f)};
   F owner = F(0.0f);
   object_distance(scene, object, &owner);
-  for (int i = 0; i < scene.part_count; ++i) {
+  ROLLED for (int i = 0; i < scene.part_count; ++i) {
     typename Of<F>::M own = absolute(owner - float(i)) < F(0.5f);
-    if (!any(own)) continue;
+    if (!in_any_lane(own)) continue;
     const Part& part = scene.parts[i];
     Vec3<F> c = part_color(part, rotate(part.rotation, around_part(part, object)));
     color = {select(own, c.x, color.x), select(own, c.y, color.y), select(own, c.z, color.z)};

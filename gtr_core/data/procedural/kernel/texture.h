@@ -19,7 +19,7 @@ template <class F> DEVICE typename Of<F>::U hash(F x, F y, F z, int seed) {
   return h ^ (h >> 16);
 }
 
-template <class F> FUNCTION F value_noise(F x, F y, F z, int seed) {
+template <class F> ONCE F value_noise(F x, F y, F z, int seed) {
   F ix = floor_of(x), iy = floor_of(y), iz = floor_of(z), fx = x - ix, fy = y - iy, fz = z - iz;
   fx = fx * fx * (F(3.0f) - fx * 2.0f);
   fy = fy * fy * (F(3.0f) - fy * 2.0f);
@@ -37,7 +37,7 @@ template <class F> FUNCTION F value_noise(F x, F y, F z, int seed) {
 template <class F> FUNCTION F fractal_noise(F x, F y, F z, int seed) {
   F sum = F(0.0f);
   float weight = 0.5f, frequency = 1.0f;
-  for (int octave = 0; octave < 4; ++octave) {
+  ROLLED for (int octave = 0; octave < 4; ++octave) {
     sum = sum + value_noise(x * frequency, y * frequency, z * frequency, seed + octave) * weight;
     weight *= 0.5f;
     frequency *= 2.03f;
@@ -48,7 +48,7 @@ template <class F> FUNCTION F fractal_noise(F x, F y, F z, int seed) {
 // amount < 0.5: a tint per cell; else the seams between cells.
 template <class F> FUNCTION F voronoi(const Layer& layer, F x, F y, F z) {
   F ix = floor_of(x), iy = floor_of(y), iz = floor_of(z), first = F(9.0f), second = F(9.0f), tint = F(0.0f);
-  for (int k = 0; k < 27; ++k) {
+  ROLLED for (int k = 0; k < 27; ++k) {
     F cx = ix + float(k % 3 - 1), cy = iy + float(k / 3 % 3 - 1), cz = iz + float(k / 9 - 1);
     F dx = cx + unit_of(hash(cx, cy, cz, layer.seed)) - x, dy = cy + unit_of(hash(cx, cy, cz, layer.seed + 1)) - y;
     F dz = cz + unit_of(hash(cx, cy, cz, layer.seed + 2)) - z;
@@ -81,7 +81,7 @@ template <class F> DEVICE F letter_pixel(F glyph, F column, F row) {
 }
 
 // Lines of words in pixels of the font, x to the right and y down: 6 x 10 pixels a letter, corners rounded.
-template <class F> FUNCTION F text(F x, F y, int seed) {
+template <class F> ONCE F text(F x, F y, int seed) {
   F line = floor_of(y * 0.1f), letter = floor_of(x * (1.0f / 6.0f));
   F column = x - letter * 6.0f - 0.5f, row = y - line * 10.0f - 1.5f;
   F chance = unit_of(hash(letter, line, F(0.0f), seed));
@@ -117,7 +117,7 @@ template <class F> FUNCTION F pattern_value(const Layer& layer, F u, F v, Vec3<F
   }
 }
 
-template <class F> FUNCTION Vec3<F> paint_layer(const Layer& layer, F u, F v, Vec3<F> q, Vec3<F> under) {
+template <class F> ONCE Vec3<F> paint_layer(const Layer& layer, F u, F v, Vec3<F> q, Vec3<F> under) {
   F tu = (u * layer.turn[0] - v * layer.turn[1]) * layer.frequency + layer.shift[0];
   F tv = (u * layer.turn[1] + v * layer.turn[0]) * layer.frequency + layer.shift[1];
   Vec3<F> p = {q.x * layer.frequency + layer.shift[0], q.y * layer.frequency + layer.shift[1],
@@ -156,7 +156,7 @@ template <class F> FUNCTION Vec3<F> part_color(const Part& part, Vec3<F> q) {
     front = !side & !top & (q.z > F(0.0f));
   }
   Vec3<F> color = paint_layer(part.layers[0], u, v, q, color_of<F>(part.layers[0].color_a));
-  for (int i = 1; i < LAYERS; ++i)
+  ROLLED for (int i = 1; i < LAYERS; ++i)
     if (part.layers[i].opacity > 0.0f) color = paint_layer(part.layers[i], u, v, q, color);
   if (part.label.half[0] > 0.0f) color = paint_label(part.label, u, v, front, color);
   return color;
