@@ -28,6 +28,7 @@ from torch.nn import functional
 from upsampler_picture import Panel, draw_picture
 
 from gtr_core.evaluation.grid_artefact import line_spectrum, measure_grid
+from gtr_core.evaluation.provenance import commit, device_name
 from gtr_core.model.config import ModelConfig
 from gtr_core.model.initial import normal_weights
 from gtr_core.model.upsampler import build_upsampler
@@ -218,7 +219,8 @@ def main() -> None:
     task = {"tokens": SIZES.plane_tokens, "upsample": SIZES.upsample, "channels": SIZES.plane_channels,
             "width": SIZES.width, "wavelength_tokens": WAVELENGTH, "training": TRAINING, "held_out": HELD_OUT,
             "batch": BATCH, "rate": RATE, "margin": MARGIN}  # fmt: skip
-    report = {"device": "cpu", "threads": 1, "task": task, "table": summary(runs), "runs": [asdict(r) for r in runs]}
+    where = {"device": device_name(torch.device("cpu")), "threads": 1, "commit": commit()}
+    report = {**where, "task": task, "table": summary(runs), "runs": [asdict(r) for r in runs]}
     arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     draw_picture(panels, SIZES.upsample, arguments.picture)
 
