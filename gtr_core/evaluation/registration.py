@@ -51,15 +51,17 @@ class PointPair:
 
     def rms(self, matrix: Matrix) -> float:
         """Root mean square of the nearest distances of both directions, in units of the target."""
-        return self._matched(matrix)[0]
+        return self.nearest(matrix)[0]
 
     def matches(self, matrix: Matrix) -> tuple[float, Points, Points]:
         """:meth:`rms`, and the pairs of nearest points: (A + B, 3) on the source, unmoved, and on the target."""
-        rms, there, back = self._matched(matrix)
+        rms, there, back = self.nearest(matrix)
         on_source = np.concatenate([self.source_asked, self.source[back]])
         return rms, on_source, np.concatenate([self.target[there], self.target_asked])
 
-    def _matched(self, matrix: Matrix) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+    def nearest(self, matrix: Matrix) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+        """:meth:`rms`, the nearest ``target`` of every ``source_asked`` and the nearest ``source`` of every
+        ``target_asked``."""
         # Nearest stays nearest under a similarity, so the tree of the source is asked in its own frame.
         forward, there = self.target_tree.query(_moved(self.source_asked, matrix))
         backward, back = self.source_tree.query(_moved(self.target_asked, np.linalg.inv(matrix)))

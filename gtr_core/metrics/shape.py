@@ -31,8 +31,23 @@ class ShapeScore:
     f_score: float
 
 
-def sample_surface(mesh: Mesh, count: int = SAMPLES, *, seed: int = 0) -> Tensor:
-    """Uniform random points (count, 3) on the triangles."""
+@dataclass(frozen=True)
+class SurfaceSamples:
+    """Random points on a surface, and where on it they lie.
+
+    Args:
+        points: (N, 3) float32.
+        faces: (N,) int64, the face of each.
+        weights: (N, 3) float64, of its corners; they add up to 1.
+    """
+
+    points: Tensor
+    faces: Tensor
+    weights: Tensor
+
+
+def draw_surface_samples(mesh: Mesh, count: int = SAMPLES, *, seed: int = 0) -> SurfaceSamples:
+    """Uniform random points on the triangles."""
     generator = torch.Generator().manual_seed(seed)
     a, b, c = mesh.vertices[mesh.faces].double().unbind(1)
     area = torch.linalg.cross(b - a, c - a).norm(dim=-1)
@@ -41,8 +56,14 @@ def sample_surface(mesh: Mesh, count: int = SAMPLES, *, seed: int = 0) -> Tensor
     face = torch.searchsorted(cumulative, drawn).clamp(max=len(area) - 1)
     root = torch.rand(count, 1, generator=generator, dtype=torch.float64).sqrt()
     along = torch.rand(count, 1, generator=generator, dtype=torch.float64)
-    points = (1 - root) * a[face] + root * (1 - along) * b[face] + root * along * c[face]
-    return points.float()
+    weights = torch.cat([1 - root, root * (1 - along), root * along], dim=1)
+    points = weights[:, :1] * a[face] + weights[:, 1:2] * b[face] + weights[:, 2:] * c[face]
+    return SurfaceSamples(points.float(), face, weights)
+
+
+def sample_surface(mesh: Mesh, count: int = SAMPLES, *, seed: int = 0) -> Tensor:
+    """Uniform random points (count, 3) on the triangles."""
+    return draw_surface_samples(mesh, count, seed=seed).points
 
 
 def compare_points(points: Tensor, truth: Tensor) -> ShapeScore:
