@@ -205,8 +205,18 @@ def _unforeseen(error: Exception) -> str:
     return f"Unforeseen {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {text}"
 
 
-@lru_cache(maxsize=_KEPT_TRUTHS)
 def _load(file: ObjectFile) -> TrueObject:
+    try:
+        status = file.path.stat()
+    except OSError:
+        return load_object(file)  # which says it in a sentence
+    return _loaded(file, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=_KEPT_TRUTHS)
+def _loaded(file: ObjectFile, size: int, changed: int) -> TrueObject:
+    """The object, kept as long as its file is the same."""
+    del size, changed
     return load_object(file)
 
 

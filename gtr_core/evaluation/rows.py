@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ SHOWN_VIEWS = (0, 5, 10, 15)
 
 def file_stem(system: str, variant: str) -> str:
     """Name of the files of a result, without suffix: ``fit``, ``fit+20-steps``, ``fit+4-s``."""
-    return system + variant.replace(" ", "-")
+    return system + re.sub(r"[^A-Za-z0-9.+]+", "-", variant)
 
 
 def digest(text: str) -> str:

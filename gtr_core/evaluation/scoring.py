@@ -162,7 +162,8 @@ class Judge:
         if not bool(torch.isfinite(mesh.vertices).all()):
             raise _unusable("The mesh has vertices that are not finite numbers.")
         protocol, true_mesh, bare = self._protocol, self._truth.object.mesh, Mesh(mesh.vertices, mesh.faces).to("cpu")
-        alignment = align(bare, true_mesh, protocol, axes=self._external)
+        # Colours tell the turns of a symmetric shape apart; where the frame is known they shall not matter.
+        alignment = align(mesh.to("cpu") if self._external else bare, true_mesh, protocol, axes=self._external)
         figures, placed = Figures(), mesh
         if self._external:
             placed = transformed(mesh, alignment.matrix)
