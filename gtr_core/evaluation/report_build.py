@@ -128,7 +128,10 @@ def _column(column: Column) -> dict[str, Any]:
     return {
         "key": column.key,
         "title": column.title,
-        "heading": column.heading,
+        # An arrow stays beside its word, and a letter is no line.
+        "heading": column.heading.replace(" ↑", "\N{NO-BREAK SPACE}↑")
+        .replace(" ↓", "\N{NO-BREAK SPACE}↓")
+        .replace("F-", "F\N{NON-BREAKING HYPHEN}"),
         "better": column.better,
         "decimals": column.decimals,
         "hint": column.hint,

@@ -31,7 +31,7 @@ class Column:
     @property
     def heading(self) -> str:
         """Title with the arrow of its direction."""
-        return self.title + {"up": "\N{NO-BREAK SPACE}↑", "down": "\N{NO-BREAK SPACE}↓", "": ""}[self.better]
+        return self.title + {"up": " ↑", "down": " ↓", "": ""}[self.better]
 
     def value(self, row: Row) -> float | None:
         """The figure of a row; None when it has none."""
@@ -49,7 +49,7 @@ COLUMNS = (
     Column("lpips", "LPIPS", "down", 4, "Learned perceptual distance of the novel views", paper=True),
     Column("cd", "CD", "down", 4, "Chamfer distance of the surfaces, times 100", paper=True),
     Column("iou", "IoU", "up", 4, "Intersection over union of the shapes, at most 1", paper=True),
-    Column("f_score", "F\N{NON-BREAKING HYPHEN}score", "up", 1, "F-score of the surfaces, percent"),
+    Column("f_score", "F-score", "up", 1, "F-score of the surfaces, percent"),
     Column("mask_iou", "Mask IoU", "up", 4, "Intersection over union of the outlines in the novel views, at most 1"),
     Column("see_through", "See-through", "down", 2, "Share of the true surface that one can see through, percent"),
     Column("normal_angle", "Normals", "down", 1, "Angle between the normals in the novel views, degrees"),

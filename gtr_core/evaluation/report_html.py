@@ -16,15 +16,18 @@ _SCRIPTS = ("dom", "assets", "summary", "spread", "rows", "gallery", "lightbox",
 
 
 class Assets:
-    """Pictures and meshes of a page; each is known by a number."""
+    """Pictures and meshes of a page; each is known by a number, equal ones by the same."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._numbers: dict[bytes, int] = {}
 
     def add(self, content: bytes) -> int:
         """Put a file into the page."""
-        self._texts.append(base64.b64encode(content).decode("ascii"))
-        return len(self._texts) - 1
+        number = self._numbers.setdefault(hashlib.sha256(content).digest(), len(self._texts))
+        if number == len(self._texts):
+            self._texts.append(base64.b64encode(content).decode("ascii"))
+        return number
 
     def html(self) -> str:
         """Blocks of text that a browser neither runs nor shows."""

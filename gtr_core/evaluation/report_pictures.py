@@ -36,5 +36,5 @@ def _webp(image: Image.Image) -> bytes:
     if image.width > _WIDEST:
         image = image.resize((_WIDEST, round(image.height * _WIDEST / image.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    image.save(content, "WEBP", quality=_QUALITY, method=4)
+    image.save(content, "WEBP", quality=_QUALITY, method=2)
     return content.getvalue()

@@ -29,6 +29,24 @@ def summary_markdown(summary: Summary) -> str:
     return _table(heads, rows) + "\n" + "  \n".join(below) + "\n"
 
 
+def summary_text(summary: Summary) -> str:
+    """The table of means for a terminal: aligned columns, best figures with a star, footnotes below."""
+    heads = ["Method", *(column.heading for column in COLUMNS), "Objects"]
+    rows = [
+        [line.method.title, *(_terminal_cell(line.cells[column.key]) for column in COLUMNS), objects_text(line)]
+        for line in summary.lines
+    ]
+    widths = [max(len(row[k]) for row in [heads, *rows]) for k in range(len(heads))]
+    aligned = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in [heads, ["-" * width for width in widths], *rows]
+    ]
+    marks = [f"{mark}: {text}." for mark, text in summary.footnotes.items()]
+    return "\n".join([*aligned, "", *summary.notes, *marks]) + "\n"
+
+
 def report_markdown(results: Results, summary: Summary) -> str:
     """The whole report as text: means, every row, failures with their reasons."""
     header = results.header
@@ -125,6 +143,11 @@ def _ordered(results: Results) -> list[tuple[int, Row]]:
 def _cell(cell: Cell) -> str:
     text = f"**{cell.text}**" if cell.best else cell.text
     return f"{text}<sup>{cell.mark}</sup>" if cell.mark else text
+
+
+def _terminal_cell(cell: Cell) -> str:
+    """With a place on the right for a star or a mark, so that the points lie below each other."""
+    return f"{cell.text}{'*' if cell.best else cell.mark or ' '}"
 
 
 def _table(heads: list[str], rows: list[list[str]], left: int = 1) -> str:

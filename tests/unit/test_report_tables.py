@@ -13,7 +13,14 @@ from gtr_core.evaluation.report_results import read_results
 from gtr_core.evaluation.report_summary import Summary, summarize
 from gtr_core.evaluation.rows import ReportFolder, ReportHeader, SystemEntry
 from gtr_core.evaluation.scores import Row
-from gtr_core.evaluation.tables import report_json, report_markdown, rows_csv, summary_csv, summary_markdown
+from gtr_core.evaluation.tables import (
+    report_json,
+    report_markdown,
+    rows_csv,
+    summary_csv,
+    summary_markdown,
+    summary_text,
+)
 
 OBJECTS = ("apple", "bowl", "cup")
 SYSTEMS = (
@@ -134,7 +141,7 @@ def test_a_variant_that_did_not_come_says_so(tmp_path) -> None:
 def test_markdown_table_has_the_papers_columns_and_any_name_stays_in_its_cell(full) -> None:
     text = summary_markdown(summarize(full))
     head, rule, *body = [line for line in text.splitlines() if line.startswith("|")]
-    names = [name.strip().replace("\N{NO-BREAK SPACE}", " ") for name in head.strip("|").split("|")]
+    names = [name.strip() for name in head.strip("|").split("|")]
     assert names[:6] == ["Method", "PSNR ↑", "SSIM ↑", "LPIPS ↓", "CD ↓", "IoU ↑"]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in (head, rule, *body)} == {len(names) + 1}
     assert body[2].startswith("| Other \\| &lt;b&gt; | 17.50 |")
@@ -146,6 +153,18 @@ def test_the_report_lists_failures(full) -> None:
     text = report_markdown(full, summarize(full))
     assert "- cup, Other \\| &lt;b&gt;: There is no file cup.glb." in text.splitlines()
     assert text.count("\n| cup |") == 3
+
+
+def test_the_terminal_shows_aligned_columns(full) -> None:
+    head, rule, *rows = summary_text(summarize(full)).splitlines()[:5]
+    ends = [found.end() for found in re.finditer("-+", rule)]
+    assert {len(line) for line in (head, *rows)} == {len(rule)}
+    assert [row[: ends[0]].strip() for row in rows] == ["Fit", "Fit +20 steps", "Other | <b>"]
+    assert [row[ends[0] : ends[1]].strip() for row in (head, *rows)] == ["PSNR ↑", "20.50", "22.50*", "17.50"]
+    assert summary_text(summarize(full)).splitlines()[-2:] == [
+        "Means over 2 of 3 objects: those that have a result in every row.",
+        "a: Not measured.",
+    ]
 
 
 def test_csv_holds_every_figure_exactly(full) -> None:
