@@ -2,6 +2,7 @@
 const MODES = [["color", "Colour"], ["shape", "Shape"], ["normal", "Normals"], ["wire", "Wireframe"]];
 const FIELD_OF_VIEW = 30;
 const START = { azimuth: 0.5, elevation: 0.35 };
+const KEPT = 24; // meshes that stay decoded
 const REACH = 1.35; // radius that holds an object whose longest side is 1.8
 const viewer = { object: 0, left: TRUTH, right: TRUTH, mode: "color", three: null, bodies: new Map(), frame: 0 };
 
@@ -51,8 +52,18 @@ async function body(asset) {
     geometry.setAttribute("color", new THREE.BufferAttribute(colors, 3, true));
     geometry.setIndex(new THREE.BufferAttribute(indices, 1));
     viewer.bodies.set(asset, new THREE.Mesh(geometry));
+    forgetOldest();
   }
   return viewer.bodies.get(asset);
+}
+
+function forgetOldest() {
+  for (const [asset, old] of viewer.bodies) {
+    if (viewer.bodies.size <= KEPT) return;
+    if (viewer.shown?.includes(old)) continue;
+    old.geometry.dispose();
+    viewer.bodies.delete(asset);
+  }
 }
 
 function resetCamera() {
