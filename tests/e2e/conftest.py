@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from report_sample import write_sample
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -17,7 +16,7 @@ MINUTE = 60_000
 SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, its event loop is in the way of everybody else's
 def chromium() -> Iterator["Browser"]:
     """Debian's Chromium without a window, drawing in 3D by software."""
     from playwright.sync_api import expect, sync_playwright
@@ -37,6 +36,8 @@ def chromium() -> Iterator["Browser"]:
 @pytest.fixture(scope="session")
 def report_folder(tmp_path_factory) -> Path:
     """A finished report with failures and a hostile name."""
+    from report_sample import write_sample
+
     from gtr_core.evaluation.report_build import build_report
 
     folder = tmp_path_factory.mktemp("browser") / "report"
