@@ -91,7 +91,8 @@ class ProceduralSource:
         )
 
     def _pooled(self, seed: int, index: int, request: BatchRequest) -> Batch:
-        scenes, pool = self._pool(index % self._count, max(request.input_size, request.target_size))
+        size = max(request.input_size, request.target_size) if request.target_views else request.input_size
+        scenes, pool = self._pool(index % self._count, size)
         generator = sample_generator(seed, index)
         inputs, targets = (subset(pool, views) for views in choose_views(POOL, request, generator))
         return Batch(

@@ -29,8 +29,8 @@ def choose_views(count: int, request: BatchRequest, generator: torch.Generator) 
 
 def subset(pictures: PosedPictures, views: list[int]) -> PosedPictures:
     """Some of the views of every object."""
-    parts = (None if part is None else part[:, views] for part in vars(pictures).values())
-    return PosedPictures(*parts)
+    depth, normal = (None if part is None else part[:, views] for part in (pictures.depth, pictures.normal))
+    return PosedPictures(pictures.rgba[:, views], pictures.c2w[:, views], pictures.intrinsics[:, views], depth, normal)
 
 
 def resized(pictures: PosedPictures, size: int) -> PosedPictures:

@@ -38,5 +38,5 @@ def sample_plane_batch(planes: Tensor, points: Tensor) -> Tensor:
     features = torch.nn.functional.grid_sample(
         planes.flatten(0, 1), grid.to(planes.dtype), mode="bilinear", padding_mode="border", align_corners=False
     )
-    per_object = features.view(*planes.shape[:3], -1)
-    return per_object.permute(0, 3, 2, 1).reshape(*points.shape[:2], -1)
+    per_object = features.view(*planes.shape[:3], points.shape[1])
+    return per_object.permute(0, 3, 2, 1).reshape(*points.shape[:2], 3 * planes.shape[2])

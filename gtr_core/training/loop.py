@@ -108,6 +108,8 @@ class _Loop:
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """See :func:`run_training`."""
         trainer, stopping = self._trainer, False
+        if trainer.is_over:
+            return True
         if trainer.step == 0:
             self._look({})
         while not trainer.is_over and not stopping:

@@ -46,12 +46,12 @@ def supervise_points(field: BatchField, points: Points, weights: PointWeights, t
         terms: where to.
         share: of the run that is over, in [0, 1].
     """
-    if weights.distance:
+    if weights.distance and points.distance_at.shape[1]:
         first, last = weights.truncation
         level = field.head.raw_at(ISO_LEVEL)
         raw = (field.raw_density(points.distance_at) - level) / weights.raw_unit
         terms.add("tsdf", tsdf_loss(raw, points.distance, first + (last - first) * share), weights.distance)
         terms.note("sign", ((raw > 0) == (points.distance < 0)).float().mean())
-    if weights.color:
+    if weights.color and points.color_at.shape[1]:
         colors = field.radiance(points.color_at)
         terms.add("point_color", mean_squared(colors, points.color), weights.color)

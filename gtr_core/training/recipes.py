@@ -108,17 +108,34 @@ _MINI_MESH = Recipe(
 )
 
 _TINY_OPTIMIZER = OptimizerConfig(ema=0.99)
-_TINY_VIEWS = BatchRequest(input_size=32, target_views=4, target_size=32, patch=16)
+_TINY_LOSS = NerfConfig(
+    sampling=Sampling(stratified=12, near_surface=8),
+    perceptual=PerceptualWeights(ssim=0.05, gradient=0.0),
+    mask=0.5,
+    opacity_points=256,
+    field_config=FieldConfig(points=PointWeights(distance=1.0, color=1.0, raw_unit=20.0)),
+)
+_TINY_COUNTS = BatchRequest(
+    input_size=32, target_views=0, near_points=768, uniform_points=256, surface_points=512, lifted_points=256
+)
+_TINY_RAYS = Phase(
+    until=1.0,
+    loss=replace(_TINY_LOSS, sampling=Sampling(stratified=48)),
+    request=BatchRequest(input_size=32, target_views=4, target_size=32, patch=16),
+    batch=8,
+)
 _TINY_NERF = Recipe(
     phases=(
+        Phase(until=0.5, loss=_TINY_LOSS, request=_TINY_COUNTS, batch=8, without_points=_TINY_RAYS),
         Phase(
             until=1.0,
-            loss=NerfConfig(sampling=Sampling(stratified=48), perceptual=PerceptualWeights(ssim=0.05, gradient=0.0)),
-            request=_TINY_VIEWS,
+            loss=_TINY_LOSS,
+            request=replace(_TINY_COUNTS, target_views=2, target_size=32, patch=16),
             batch=8,
+            without_points=_TINY_RAYS,
         ),
     ),
-    schedule=Schedule(learning_rate=3e-3, steps=3000, warmup_steps=100),
+    schedule=Schedule(learning_rate=3e-3, steps=4000, warmup_steps=100),
     optimizer=_TINY_OPTIMIZER,
 )
 _TINY_MESH = Recipe(
@@ -129,8 +146,11 @@ _TINY_MESH = Recipe(
                 grid_resolution=32,
                 opacity_points=512,
                 perceptual=PerceptualWeights(ssim=0.05, gradient=0.0),
+                field_config=FieldConfig(
+                    points=PointWeights(distance=0.3, color=0.3, truncation=(0.05, 0.05), raw_unit=20.0)
+                ),
             ),
-            request=replace(_TINY_VIEWS, patch=0, target_size=48),
+            request=replace(_TINY_COUNTS, target_views=3, target_size=48),
             batch=8,
         ),
     ),
