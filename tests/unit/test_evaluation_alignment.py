@@ -195,16 +195,16 @@ def test_figures_are_taken_in_the_unit_cube_after_the_alignment() -> None:
     assert figures.chamfer == pytest.approx(20, rel=0.01)
     assert figures.iou == pytest.approx(0.512, abs=0.01)
     assert figures.f_score == 0
-    aligned = shape_figures(smaller, truth, align(smaller, truth, FAST), FAST)
+    aligned = shape_figures(smaller, truth, align(smaller, truth, Protocol()), Protocol())
     assert isinstance(aligned.iou, float)
     assert aligned.iou > 0.98
     assert aligned.chamfer < 0.2
-    touched = replace(FAST, iou="surface")
+    touched = replace(Protocol(), iou="surface")
     surface = shape_figures(truth, truth, align(truth, truth, touched), touched)
     assert isinstance(surface.iou, float)
     assert 0.7 < surface.iou < 1
     opened = Mesh(smaller.vertices, smaller.faces[100:])
-    assert shape_figures(opened, truth, align(opened, truth, FAST), FAST).iou == (
+    assert shape_figures(opened, truth, align(opened, truth, Protocol()), Protocol()).iou == (
         "The result is not watertight, so it has no inside."
     )
 
