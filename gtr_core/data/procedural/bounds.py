@@ -13,8 +13,10 @@ Floats = npt.NDArray[np.float32]
 
 _FIRST = 8
 """Cells per side of the coarse grid."""
-_REFINEMENTS = 4
-"""How often the cells that decide are halved: down to 1/128 of the cube."""
+_REFINEMENTS = 6
+"""How often the cells that decide are halved: down to 1/512 of the cube."""
+_TOLERANCE = 0.01
+"""What makes the box larger by less than this share of the cube is not looked for."""
 _SLACK = np.float32(1e-5)
 """More than what single precision makes of a distance of size 1."""
 _DIAGONAL = np.float32(np.sqrt(3.0))
@@ -52,6 +54,7 @@ def _outermost(fast: Callable[[Floats], Floats], half: float) -> tuple[Floats, F
     axis = (np.arange(_FIRST, dtype=np.float32) * 2 + 1) * size - np.float32(half)
     cells = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     low, high = np.full(3, np.inf, dtype=np.float32), np.full(3, -np.inf, dtype=np.float32)
+    tolerance = np.float32(_TOLERANCE * half)
     found: list[tuple[Floats, Floats]] = []
     for level in range(_REFINEMENTS + 1):
         values = fast(cells)
@@ -64,14 +67,19 @@ def _outermost(fast: Callable[[Floats], Floats], half: float) -> tuple[Floats, F
             far = ((below < low + 4 * _SLACK) | (above > high - 4 * _SLACK)).any(-1)
             found.append((centers[far], radii[far, 0]))
         cells = cells[np.abs(values) <= size * _DIAGONAL + _SLACK]
-        outward = (cells - size < low) | (cells + size > high)
-        cells = cells[outward[:, 0] | outward[:, 1] | outward[:, 2]]
         if level < _REFINEMENTS:
             size = size / 2
-            cells = (cells[:, None] + _CORNERS * size).reshape(-1, 3)
+            cells = _outward((cells[:, None] + _CORNERS * size).reshape(-1, 3), size - tolerance, low, high)
     if not found:
         return np.empty((0, 3), dtype=np.float32), np.empty(0, dtype=np.float32)
     return np.concatenate([points for points, _ in found]), np.concatenate([values for _, values in found])
+
+
+def _outward(cells: Floats, size: np.float32, low: Floats, high: Floats) -> Floats:
+    """The cells that reach out of a box."""
+    out = (cells - size < low) | (cells + size > high)
+    kept: Floats = cells[out[:, 0] | out[:, 1] | out[:, 2]]
+    return kept
 
 
 def _reach(exact: Callable[[Points], Points], points: Floats, values: Floats, axis: int, sign: int) -> float | None:

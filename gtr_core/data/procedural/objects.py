@@ -14,6 +14,7 @@ from gtr_core.data.procedural.layout import MAX_PARTS, SCENE, Layout, Record
 from gtr_core.data.procedural.light import write_light
 from gtr_core.data.procedural.materials import random_material, write_material
 from gtr_core.data.procedural.part import Part, Rows, axis_along, turned
+from gtr_core.data.procedural.random_parts import with_surface
 from gtr_core.data.procedural.recipes import random_cutters, random_families, random_recipe
 from gtr_core.data.procedural.scenes import Scene, Scenes
 from gtr_core.data.procedural.tracers import choose_tracer
@@ -23,6 +24,8 @@ LONGEST_SIDE = 1.9
 """Of every object's bounding box, in world units."""
 _NEEDLE = 0.1
 """Objects whose second longest side is below this share of the longest are hardly seen: they are drawn again."""
+_ROUGH = 0.15
+"""Chance of a part that its recipe left smooth to get a height field."""
 _ATTEMPTS = 50
 
 
@@ -63,7 +66,7 @@ class ProceduralObjects:
 def random_table(draw: Draw) -> Record:
     """A random object in its own size and place, as a (1,) record of ``layout.SCENE``."""
     layout, recipe = random_recipe(draw)
-    parts = recipe.build(draw)[:MAX_PARTS]
+    parts = [with_surface(draw, part, _ROUGH) for part in recipe.build(draw)[:MAX_PARTS]]
     shell, cutters = random_cutters(draw, parts)
     table = np.zeros(1, dtype=SCENE)
     scene = table[0]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from gtr_core.data.procedural.layout import RADII, Fold, Kind, Profile, Projection, Record, Wave
 
 Triple = tuple[float, float, float]
@@ -156,13 +154,17 @@ class Part:
             record[name] = getattr(self, name)
         record["smooth_radii"] = self.smooth
         record["radii"] = self.radii
-        record["step"] = np.float32(1 / self.lipschitz) * np.float32(1 - 1e-5)
+        step = (1 - 1e-5) / self.lipschitz
+        record["step"] = step
+        # Walls are measured in the damped function; an opening below the inner side of the lid, or there is none.
+        record["cup"] = self.cup * step
+        record["cup_height"] = min(self.cup_height, self.half_height - 2.1 * self.cup)
         record["extent"] = self.texture_extent
 
 
 _COPIED = (
     "kind", "size", "position", "rotation", "fold", "fold_count", "rounding", "profile", "profile_count",
-    "profile_corner", "taper", "twist", "pipe", "exponents", "cup", "cup_height", "wave", "wave_amplitude",
+    "profile_corner", "taper", "twist", "pipe", "exponents", "wave", "wave_amplitude",
     "wave_frequency", "wave_phase", "blend", "radius", "projection",
 )  # fmt: skip
 

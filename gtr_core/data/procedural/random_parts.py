@@ -76,10 +76,10 @@ def random_cage(draw: Draw, size: Triple) -> Part:
 
 
 def with_surface(draw: Draw, part: Part, share: float = 0.4) -> Part:
-    """The part with a height field on a share of the cases: waves, ridges or upright ribs."""
+    """The part with a height field on a share of the cases: waves, ridges or upright ribs; thin parts keep smooth."""
     thin = part.kind in (Kind.BOX_CAGE, Kind.BARREL_CAGE, Kind.GLOBE_CAGE, Kind.ARCH) or part.pipe > 0
     smallest = min(part.size[0], part.size[1], part.outline_radius)
-    if thin or smallest < 0.12 or not draw.chance(share):
+    if thin or part.wave != Wave.NONE or smallest < 0.12 or not draw.chance(share):
         return part
     turned = part.kind == Kind.LATHE or (part.kind == Kind.EXTRUSION and part.profile == Profile.CIRCLE)
     wave = Wave.RIBS if turned and draw.chance(0.5) else draw.choice((Wave.SMOOTH, Wave.RIDGED))

@@ -60,16 +60,16 @@ def march(scene: Record, origins: Tensor, directions: Tensor) -> Tensor:
     t, end = sides.amin(0).amax(-1).clamp(min=0), sides.amax(0).amin(-1)
     found = torch.zeros_like(t)
     under_way = (t <= end).nonzero().squeeze(-1)
-    last_t, last_d = t - 1, torch.full_like(t, float("nan"))
+    last_t, last_d = t - 1, torch.ones_like(t)
     for _ in range(MAX_STEPS):
         if not len(under_way):
             break
         now = t[under_way]
         d = scene_distance(scene, origins[under_way] + directions[under_way] * now[:, None])
-        # The surface is where the line through the last two samples crosses zero.
-        before = torch.where(last_d[under_way].isnan(), d + 1, last_d[under_way])
-        slope = (before - d) / (now - last_t[under_way]).clamp(min=1e-9)
-        landing = now + (d / slope.clamp(min=0.05)).clamp(-4 * HIT_DISTANCE, 8 * HIT_DISTANCE)
+        # The surface is where the line through the last two samples crosses zero, if they are close together.
+        back = now - last_t[under_way]
+        slope = torch.where(back < 0.01, (last_d[under_way] - d) / back.clamp(min=1e-9), 1.0)
+        landing = now + (d / slope.clamp(min=0.05)).clamp(-4 * HIT_DISTANCE, 4 * HIT_DISTANCE)
         hit, onward = d < HIT_DISTANCE, now + d.clamp(min=HIT_DISTANCE)
         found[under_way[hit]] = landing[hit].clamp(min=1e-6)
         last_t[under_way], last_d[under_way], t[under_way] = now, d, onward

@@ -19,7 +19,7 @@ MATERIALS = 4
 def clump(draw: Draw) -> list[Part]:
     """Random parts at random angles that grow out of each other."""
     parts: list[Part] = []
-    for number in range(draw.choice((2, 3, 4, 5, 6), (5, 5, 5, 3, 2))):
+    for number in range(draw.choice((2, 3, 4, 5, 6, 7, 8, 9), (5, 5, 5, 4, 3, 2, 2, 1))):
         size = draw.uniform(0.2, 0.5), draw.uniform(0.2, 0.6), draw.uniform(0.2, 0.5)
         one = with_surface(draw, random_part(draw, size, material=number % 3))
         one = replace(one, rotation=axis_along(draw.direction()), blend=draw.choice((0.0, 0.0, 0.06, 0.15)))

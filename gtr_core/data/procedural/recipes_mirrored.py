@@ -263,7 +263,7 @@ def symmetric(draw: Draw) -> list[Part]:
     """A main body with random pairs of parts at its sides."""
     main = random_part(draw, (draw.uniform(0.3, 0.5), draw.uniform(0.4, 0.8), draw.uniform(0.3, 0.5)))
     parts = [with_surface(draw, main)]
-    for _ in range(draw.integer(2, 4)):
+    for _ in range(draw.integer(2, 7)):
         size = draw.uniform(0.08, 0.3), draw.uniform(0.08, 0.4), draw.uniform(0.08, 0.3)
         one = random_part(draw, size, material=draw.integer(0, 2))
         where = (draw.uniform(0.7, 1.15) * main.outline_radius, draw.uniform(-0.8, 0.8) * main.half_height)
@@ -285,5 +285,5 @@ RECIPES = (
     Recipe(gadget, 1.5, ("dark", "metal", "brass", "dark")),
     Recipe(figure, 2.5, ("cloth", "pastel", "cloth", "dark")),
     Recipe(animal, 1.5, ("clay", "wood", "stone", "dark")),
-    Recipe(symmetric, 2.5),
+    Recipe(symmetric, 4.0),
 )

@@ -123,7 +123,7 @@ def urchin(draw: Draw) -> list[Part]:
     """A random body with random parts around it at several heights."""
     main = random_part(draw, (0.4, draw.uniform(0.3, 0.7), 0.4))
     parts = [with_surface(draw, main)]
-    for _ in range(draw.integer(1, 3)):
+    for _ in range(draw.integer(1, 5)):
         size = draw.uniform(0.06, 0.2), draw.uniform(0.1, 0.35), draw.uniform(0.06, 0.2)
         one = random_part(draw, size, material=draw.integer(0, 2))
         one = replace(one, rotation=turned(draw.choice((0.0, math.pi / 2, draw.uniform(-1, 1))), "z"))
@@ -139,5 +139,5 @@ RECIPES = (
     Recipe(rocket, 1.3, ("porcelain", "paint", "metal", "dark")),
     Recipe(blossom, 1.2, ("pastel", "brass", "paint", "leaf")),
     Recipe(carousel, 1.5, ("stone", "paint", "clay", "wood")),
-    Recipe(urchin, 2.0),
+    Recipe(urchin, 3.0),
 )

@@ -24,7 +24,7 @@ def stacked(parts: list[Part], sink: float = 0.01) -> list[Part]:
 
 def tower(draw: Draw) -> list[Part]:
     """Random parts in contact, each turned and shifted a little."""
-    count = draw.integer(2, 5)
+    count = draw.integer(2, 6)
     size = draw.uniform(0.4, 0.65)
     shrink = draw.uniform(0.65, 1.0)
     parts = []
@@ -162,7 +162,7 @@ def tree(draw: Draw) -> list[Part]:
 
 
 RECIPES = (
-    Recipe(tower, 4.0),
+    Recipe(tower, 5.0),
     Recipe(lamp, 1.5, ("wood", "brass", "cloth", "porcelain")),
     Recipe(house, 1.8, ("clay", "clay", "wood", "dark")),
     Recipe(cake, 1.5, ("pastel", "pastel", "paint", "wood")),

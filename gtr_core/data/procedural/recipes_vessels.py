@@ -177,7 +177,7 @@ RECIPES = (
     Recipe(package, 3.0, ("pastel", "paint", "paint", "wood")),
     Recipe(book, 1.2, ("cloth", "paint", "dark", "porcelain")),
     Recipe(fruit, 1.2, ("paint", "wood", "leaf", "leaf")),
-    Recipe(ornament, 4.0),
+    Recipe(ornament, 5.0),
     Recipe(caged, 2.0, ("clay", "metal", "wood", "dark")),
     Recipe(tool, 1.8, ("metal", "wood", "dark", "metal")),
     Recipe(lidded, 1.8, ("porcelain", "pastel", "brass", "clay")),

@@ -29,10 +29,9 @@ DEVICE Point along_ray(Point o, Point d, float t) { return {o.x + d.x * t, o.y +
 FUNCTION float march(const Scene& scene, Point origin, Point direction) {
   float o[3] = {origin.x, origin.y, origin.z}, d[3] = {direction.x, direction.y, direction.z}, t, end;
   clip_to_box(scene, o, d, t, end);
-  float last_t = t - 1.0f, last_d = -1.0f;
+  float last_t = t - 1.0f, last_d = 1.0f;
   for (int step = 0; step < MAX_STEPS && t <= end; ++step) {
     float now = distance(scene, along_ray(origin, direction, t));
-    if (step == 0) last_d = now + 1.0f;
     if (now < HIT_DISTANCE) return maximum(land(t, now, last_t, last_d), 1e-6f);
     last_t = t, last_d = now;
     t += maximum(now, HIT_DISTANCE);

@@ -116,7 +116,7 @@ DEVICE Lanes angle_of(Lanes y, Lanes x) {
 DEVICE double angle_of(double y, double x) { return std::atan2(y, x); }
 
 // x^p for x >= 0.
-DEVICE Lanes power(Lanes x, float p) {
+DEVICE Lanes power(Lanes x, Lanes p) {
   RawInt i = RawInt(maximum(x, 1e-30f).v);
   RawInt e = (i - 0x3f3504f3) >> 23;
   Lanes m = RawFloat(i - (e << 23)) - 1.0f;
@@ -128,4 +128,4 @@ DEVICE Lanes power(Lanes x, float p) {
             f * (1.34004317e-3f + f * 1.54780219e-4f)))));
   return RawFloat(RawInt(r.v) + (__builtin_convertvector(n.v, RawInt) << 23));
 }
-DEVICE double power(double x, float p) { return std::pow(x > 1e-30 ? x : 1e-30, double(p)); }
+DEVICE double power(double x, double p) { return std::pow(x > 1e-30 ? x : 1e-30, p); }

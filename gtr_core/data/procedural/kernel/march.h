@@ -17,8 +17,9 @@ template <class F> DEVICE void clip_to_box(const Scene& scene, const F (&o)[3], 
   }
 }
 
-// Where the surface is from a point just before it: along the line through the last two samples of the distance.
+// Where the surface is from a point just before it: on the line through the last two samples of the distance when they
+// are close together, else straight ahead.
 template <class F> DEVICE F land(F t, F d, F last_t, F last_d) {
-  F slope = (last_d - d) / maximum(t - last_t, F(1e-9f));
-  return t + clamp(d / maximum(slope, F(0.05f)), F(-4.0f * HIT_DISTANCE), F(8.0f * HIT_DISTANCE));
+  F back = t - last_t, slope = select(back < F(0.01f), (last_d - d) / maximum(back, F(1e-9f)), F(1.0f));
+  return t + clamp(d / maximum(slope, F(0.05f)), F(-4.0f * HIT_DISTANCE), F(4.0f * HIT_DISTANCE));
 }

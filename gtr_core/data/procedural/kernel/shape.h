@@ -1,5 +1,6 @@
 // Signed distance of an object: negative inside, and never more than the true distance, so that a ray may step by it.
-// Needs lanes.h or scalar.h and the records of layout.py. F: Lanes, float or double.
+// Needs lanes.h or scalar.h and the records of layout.py. F: Lanes, float or double. Parameters become F before anything is
+// computed with them, so that double precision is that all the way.
 #pragma once
 
 constexpr float FAR_AWAY = 1e6f;
@@ -24,7 +25,7 @@ template <class F> DEVICE Vec3<F> rotate_back(const float (&rows)[3][3], Vec3<F>
 // Reflect the plane into one half of one of `count` equal sectors, the one that begins at angle 0. A reflection, not a
 // rotation: the folded function stays continuous, so no step is too long.
 template <class F> FUNCTION void fold_sector(int count, F& x, F& y) {
-  F radius = length2(x, y), sector = F(6.283185307f / count), angle = angle_of(y, x);
+  F radius = length2(x, y), sector = F(6.283185307179586) / F(float(count)), angle = angle_of(y, x);
   angle = absolute(angle - sector * nearest(angle / sector));
   x = radius * cosine(angle);
   y = radius * sine(angle);
@@ -40,7 +41,7 @@ template <class F> DEVICE Vec3<F> fold(const Part& part, Vec3<F> p) {
 // Polynomial smooth minimum: differs from the minimum only where |a - b| < k, and keeps the Lipschitz constant.
 template <class F> DEVICE F smooth_minimum(F a, F b, float k) {
   if (k <= 0.0f) return minimum(a, b);
-  F h = maximum(F(k) - absolute(a - b), F(0.0f)) * (1.0f / k);
+  F h = maximum(F(k) - absolute(a - b), F(0.0f)) / F(k);
   return minimum(a, b) - h * h * (0.25f * k);
 }
 
@@ -48,8 +49,8 @@ template <class F> DEVICE F box2(F x, F y, F half_x, F half_y) {
   F dx = absolute(x) - half_x, dy = absolute(y) - half_y;
   return length2(maximum(dx, F(0.0f)), maximum(dy, F(0.0f))) + minimum(maximum(dx, dy), F(0.0f));
 }
-template <class F> DEVICE F box3(Vec3<F> p, float x, float y, float z) {
-  F dx = absolute(p.x) - F(x), dy = absolute(p.y) - F(y), dz = absolute(p.z) - F(z), zero = F(0.0f);
+template <class F> DEVICE F box3(Vec3<F> p, F x, F y, F z) {
+  F dx = absolute(p.x) - x, dy = absolute(p.y) - y, dz = absolute(p.z) - z, zero = F(0.0f);
   Vec3<F> outside = {maximum(dx, zero), maximum(dy, zero), maximum(dz, zero)};
   return length3(outside) + minimum(maximum(dx, maximum(dy, dz)), zero);
 }
@@ -63,66 +64,60 @@ template <class F> DEVICE F edge_distance(F x, F y, F ax, F ay, F bx, F by) {
 }
 
 template <class F> FUNCTION F profile_distance(const Part& part, F x, F z) {
-  float a = part.size[0], c = part.size[2], corner = part.profile_corner;
+  F a = F(part.size[0]), c = F(part.size[2]), corner = F(part.profile_corner);
   int count = part.profile_count;
-  if (part.profile == PROFILE_BOX) return box2(x, z, F(a - corner), F(c - corner)) - F(corner);
-  if (part.profile == PROFILE_CIRCLE) return length2(x, z) - F(a);
+  if (part.profile == PROFILE_BOX) return box2(x, z, a - corner, c - corner) - corner;
+  if (part.profile == PROFILE_CIRCLE) return length2(x, z) - a;
   if (part.profile == PROFILE_CROSS)
-    return minimum(box2(x, z, F(a - corner), F(c - corner)), box2(x, z, F(c - corner), F(a - corner))) - F(corner);
+    return minimum(box2(x, z, a - corner, c - corner), box2(x, z, c - corner, a - corner)) - corner;
   fold_sector(count, x, z);
-  F half_sector = F(3.14159265f / count);
-  F cos_half = cosine(half_sector), sin_half = sine(half_sector);
+  F half_sector = F(3.141592653589793) / F(float(count)), cos_half = cosine(half_sector), sin_half = sine(half_sector);
   if (part.profile == PROFILE_POLYGON) {  // size[0]: distance of the sides from the centre
-    F inner = F(a - corner), dx = x - inner, dz = z - inner * sin_half / cos_half;
-    return select(dz > F(0.0f), length2(dx, dz), dx) - F(corner);
+    F dx = x - (a - corner), dz = z - (a - corner) * sin_half / cos_half;
+    return select(dz > F(0.0f), length2(dx, dz), dx) - corner;
   }
   if (part.profile == PROFILE_STAR)  // points at size[0], notches at size[2]
-    return edge_distance(x, z, F(a - corner), F(0.0f), cos_half * (c - corner), sin_half * (c - corner)) - F(corner);
+    return edge_distance(x, z, a - corner, F(0.0f), cos_half * (c - corner), sin_half * (c - corner)) - corner;
   // PROFILE_FLOWER: petals of radius size[2] that reach to size[0], on a disc
-  F petal = length2(x - (a - c), z) - F(c), disc = length2(x, z) - F(a - c);
-  return smooth_minimum(petal, disc, 0.5f * c);
+  return smooth_minimum(length2(x - (a - c), z) - c, length2(x, z) - (a - c), 0.5f * part.size[2]);
 }
 
 // An outline in the plane (distance d) extruded to height |y| < half, edges rounded.
-template <class F> DEVICE F extrude(F d, F y, float half, float rounding) {
-  F dx = d + rounding, dy = absolute(y) - F(half - rounding), zero = F(0.0f);
-  return minimum(maximum(dx, dy), zero) + length2(maximum(dx, zero), maximum(dy, zero)) - F(rounding);
+template <class F> DEVICE F extrude(F d, F y, F half, F rounding) {
+  F dx = d + rounding, dy = absolute(y) - (half - rounding), zero = F(0.0f);
+  return minimum(maximum(dx, dy), zero) + length2(maximum(dx, zero), maximum(dy, zero)) - rounding;
 }
 
 template <class F> FUNCTION F extrusion(const Part& part, Vec3<F> q) {
-  float half = part.size[1];
-  F y = clamp(q.y, F(-half), F(half)), x = q.x, z = q.z;
+  F half = F(part.size[1]), pipe = F(part.pipe), y = clamp(q.y, -half, half), x = q.x, z = q.z;
   if (part.twist != 0.0f) {
     F cos_turn = cosine(y * part.twist), sin_turn = sine(y * part.twist);
     x = q.x * cos_turn - q.z * sin_turn;
     z = q.x * sin_turn + q.z * cos_turn;
   }
-  F wide = F(1.0f) + y * (part.taper / half);
+  F wide = F(1.0f) + y * (F(part.taper) / half);
   F d = profile_distance(part, x / wide, z / wide) * wide;
-  if (part.pipe > 0.0f) d = absolute(d + part.pipe) - F(part.pipe);
-  return extrude(d, q.y, half, part.rounding);
+  if (part.pipe > 0.0f) d = absolute(d + pipe) - pipe;
+  return extrude(d, q.y, half, F(part.rounding));
 }
 
 template <class F> FUNCTION F superellipsoid(const Part& part, Vec3<F> q) {
-  const float* s = part.size;
-  float p = part.exponents[0], e = part.exponents[1];
-  F flat = power(absolute(q.x) * (1.0f / s[0]), p) + power(absolute(q.z) * (1.0f / s[2]), p);
-  F norm = power(power(flat, e / p) + power(absolute(q.y) * (1.0f / s[1]), e), 1.0f / e);
-  float smallest = s[0] < s[1] ? s[0] : s[1];
-  smallest = smallest < s[2] ? smallest : s[2];
-  return maximum((norm - F(1.0f)) * smallest, box3(q, s[0], s[1], s[2]));
+  F x = F(part.size[0]), y = F(part.size[1]), z = F(part.size[2]);
+  F around = F(part.exponents[0]), along = F(part.exponents[1]);
+  F flat = power(absolute(q.x) / x, around) + power(absolute(q.z) / z, around);
+  F norm = power(power(flat, along / around) + power(absolute(q.y) / y, along), F(1.0f) / along);
+  return maximum((norm - F(1.0f)) * minimum(minimum(x, y), z), box3(q, x, y, z));
 }
 
 template <class F> FUNCTION F lathe(const Part& part, Vec3<F> q) {
-  float half = part.size[1];
-  F t = (clamp(q.y, F(-half), F(half)) * (0.5f / half) + 0.5f) * float(RADII - 1);
-  F radius = F(part.radii[0]);
+  F half = F(part.size[1]), radius = F(part.radii[0]);
+  F t = (clamp(q.y, -half, half) / half + 1.0f) * 0.5f * float(RADII - 1);
   for (int i = 0; i + 1 < RADII; ++i) {
     F f = clamp(t - float(i), F(0.0f), F(1.0f));
     if (part.smooth_radii) f = f * f * (F(3.0f) - f * 2.0f);
-    radius = radius + f * (part.radii[i + 1] - part.radii[i]);
+    radius = radius + f * (F(part.radii[i + 1]) - F(part.radii[i]));
   }
-  return extrude(length2(q.x, q.z) - radius, q.y, half, part.rounding);
+  return extrude(length2(q.x, q.z) - radius, q.y, half, F(part.rounding));
 }
 
 // Half a ring in the x-y plane (size[0]: its radius; x > 0), or all of it when profile_count is 2; tube size[1].
@@ -134,7 +129,7 @@ template <class F> FUNCTION F arch(const Part& part, Vec3<F> q) {
 }
 
 template <class F> FUNCTION F box_cage(const Part& part, Vec3<F> q) {
-  float e = part.pipe, x = part.size[0], y = part.size[1], z = part.size[2];
+  F e = F(part.pipe), x = F(part.size[0]), y = F(part.size[1]), z = F(part.size[2]);
   F ax = absolute(q.x), ay = absolute(q.y), az = absolute(q.z);
   F edge_x = box3(Vec3<F>{ax, ay - (y - e), az - (z - e)}, x, e, e);
   F edge_y = box3(Vec3<F>{ax - (x - e), ay, az - (z - e)}, e, y, e);
@@ -144,22 +139,22 @@ template <class F> FUNCTION F box_cage(const Part& part, Vec3<F> q) {
 
 // Meridians (or upright bars) and rings around y; size[0]: radius, size[1]: half height of the barrel.
 template <class F> FUNCTION F round_cage(const Part& part, Vec3<F> q) {
-  float radius = part.size[0] - part.pipe;
   bool globe = part.kind == KIND_GLOBE_CAGE;
-  float level = globe ? 0.5f * radius : part.size[1] - part.pipe;
-  float level_radius = globe ? 0.8660254f * radius : radius;
+  F bar = F(part.pipe), radius = F(part.size[0]) - bar, level = radius * 0.5f, level_radius = radius;
+  if (globe) level_radius = radius * F(0.8660254037844386);
+  else level = F(part.size[1]) - bar;
   F around = length2(q.x, q.z), height = absolute(q.y), x = q.x, z = q.z;
   F rings = minimum(length2(around - radius, height), length2(around - level_radius, height - level));
   fold_sector(part.profile_count, x, z);
-  F over = maximum(height - F(level), F(0.0f));
-  F bar = globe ? length2(length2(x, height) - F(radius), z) : length3(Vec3<F>{x - radius, over, z});
-  return minimum(rings, bar) - F(part.pipe);
+  F over = maximum(height - level, F(0.0f));
+  F upright = globe ? length2(length2(x, height) - radius, z) : length3(Vec3<F>{x - radius, over, z});
+  return minimum(rings, upright) - bar;
 }
 
 template <class F> FUNCTION F wave_height(const Part& part, Vec3<F> q) {
   const float *f = part.wave_frequency, *s = part.wave_phase;
   if (part.wave == WAVE_RIBS) {
-    F fade = minimum(length2(q.x, q.z) * (1.0f / s[0]), F(1.0f));
+    F fade = minimum(length2(q.x, q.z) / F(s[0]), F(1.0f));
     return fade * sine(angle_of(q.z, q.x) * f[0]) * part.wave_amplitude;
   }
   F height = sine(q.x * f[0] + s[0]) * sine(q.y * f[1] + s[1]) * sine(q.z * f[2] + s[2]);
@@ -195,8 +190,8 @@ template <class F> FUNCTION F part_distance(const Part& part, Vec3<F> around, F 
 
 template <class F> DEVICE Vec3<F> object_point(const Scene& scene, Vec3<F> p) {
   Vec3<F> q = rotate(scene.rotation, p);
-  float inverse = 1.0f / scene.scale;
-  return {q.x * inverse + scene.center[0], q.y * inverse + scene.center[1], q.z * inverse + scene.center[2]};
+  F scale = F(scene.scale);
+  return {q.x / scale + scene.center[0], q.y / scale + scene.center[1], q.z / scale + scene.center[2]};
 }
 
 // Distance in the object's own space, and (where asked) the index of the part that the nearest surface belongs to.
