@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 _CHAMFER = {
-    "two_sided_sum": "sum of the mean distances in both directions",
-    "two_sided_mean": "mean of the mean distances in both directions",
-    "result_to_truth": "mean distance from the result to the truth",
-    "truth_to_result": "mean distance from the truth to the result",
+    "two_sided_sum": "sum of the mean {} in both directions",
+    "two_sided_mean": "mean of the mean {} in both directions",
+    "result_to_truth": "mean of the {} from the result to the truth",
+    "truth_to_result": "mean of the {} from the truth to the result",
 }
 _IOU = {
     "surface": "of the voxels that the surface points touch",
@@ -33,15 +33,15 @@ def describe_protocol(protocol: dict[str, Any]) -> list[tuple[str, str]]:
     elevations = ", ".join(f"{value:g}°" for value in take("elevations", ()))
     points, resolution, samples = take("surface_samples"), take("iou_resolution"), take("supersample")
     chamfer, iou, alignment = take("chamfer"), take("iou"), take("alignment")
-    scaled = ", with one scale" if take("icp_scale", False) and alignment == "icp" else ""
-    squared = "squared distances" if take("chamfer_squared", False) else "distances not squared"
+    scaled = ", free in scale" if take("icp_scale", False) and alignment == "icp" else ""
+    squared = "squared distances" if take("chamfer_squared", False) else "distances (not squared)"
     lines = [
         ("Input views", f"{take('input_cameras')} cameras at {size} px, {depth}"),
         ("Novel views", f"{novel} on an orbit of uniform azimuths at {side} px, elevations {elevations} in turn"),
         ("Background", f"grey value {take('background')}, {samples} × {samples} colour samples per pixel"),
         ("Alignment of shapes", _ALIGNMENT.get(str(alignment), str(alignment)) + scaled),
         ("Surface points", f"{points} per surface, seed {take('seed')}"),
-        ("Chamfer distance", f"{_CHAMFER.get(str(chamfer), str(chamfer))}, {squared}, times 100"),
+        ("Chamfer distance", f"{_CHAMFER.get(str(chamfer), str(chamfer) + ', {}').replace('{}', squared)}, times 100"),
         ("IoU", f"{_IOU.get(str(iou), str(iou))}, {resolution} voxels per side"),
     ]
     return lines + [(name.replace("_", " ").capitalize(), str(value)) for name, value in sorted(left.items())]

@@ -12,7 +12,7 @@ function strip(picture, label, onclick) {
 function lineLabel(object, method, row) {
   const title = method === TRUTH ? "Ground truth" : data.methods[method];
   const figures = row === undefined ? [] : rowFigures(row).map((column) => element("span", {},
-    element("span", { class: "name" }, column.title), ` ${figureText(column, row.figures[column.key])}`));
+    element("span", { class: "what" }, column.title), ` ${figureText(column, row.figures[column.key])}`));
   const mesh = method === TRUTH ? data.objects[object].mesh : row?.mesh ?? null;
   const open = mesh === null ? null : element("button", { type: "button", class: "small",
     "aria-label": `${title} in 3D`, onclick: () => openViewer(object, method) }, "3D");

@@ -32,7 +32,7 @@ function tableRow(row) {
     ? rowColumns.map((column) => figureCell(column, row))
     : [element("td", { colspan: rowColumns.length, class: "reason" }, `Failed: ${row.reason}`)];
   return element("tr", { "data-object": row.object, "data-method": row.method },
-    element("th", { scope: "row" }, link), element("td", {}, data.methods[row.method]), ...cells);
+    element("th", { scope: "row", class: "name" }, link), element("td", { class: "name" }, data.methods[row.method]), ...cells);
 }
 
 function sortableHead(key, text, better, hint) {

@@ -2,7 +2,7 @@
 function showHeader() {
   byId("overview").textContent = data.overview;
   const pairs = (list) => list.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
-  byId("facts").append(...pairs(data.facts));
+  byId("facts").append(...data.facts.map((fact) => element("div", {}, ...pairs([fact]))));
   byId("protocol").querySelector("dl").append(...pairs(data.protocol));
 }
 
@@ -21,7 +21,7 @@ function showSummary() {
   const head = element("tr", {}, element("th", { scope: "col" }, "Method"), ...data.columns.map((column) => figureHead(column)),
     element("th", { scope: "col", class: "figure" }, "Objects"));
   const rows = lines.map((line, method) => element("tr", {},
-    element("th", { scope: "row" }, data.methods[method]),
+    element("th", { scope: "row", class: "name" }, data.methods[method]),
     ...line.cells.map((cell, k) => summaryCell(data.columns[k], cell)),
     element("td", { class: "figure" }, line.objects)));
   byId("summary-table").append(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
