@@ -86,6 +86,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runner(folder):
     made = JobProcess(ServerSettings(python=sys.executable, device="cpu", stop_with_blender=True))
+    made.start_server()
+    line = collect(made, lambda e: isinstance(e, ServerLine) and e.state == "ready")[-1]
+    assert line.managed
     yield made
     pid = server_pid(folder)
     made.stop_server()
@@ -119,8 +122,6 @@ def ball(runner) -> MeshReady:
     stages = [event.stage for event in of(Progress, events)]
     assert stages.index("send") < stages.index("wait") < stages.index("texture")
     assert "Refine 3/3" in [event.text for event in of(Progress, events)]
-    line = of(ServerLine, events)
-    assert line[-1].managed
     return mesh
 
 
@@ -224,13 +225,16 @@ def test_killed_server_loses_nothing(runner, folder) -> None:
 
 
 def test_second_blender_attaches_and_does_not_stop_the_server(runner, folder) -> None:
-    other = JobProcess(ServerSettings(python=sys.executable))
-    other.start_server()
-    line = collect(other, lambda e: isinstance(e, ServerLine) and e.state == "ready")[-1]
-    assert not line.managed
     pid = server_pid(folder)
-    other.stop_server()
-    collect(other, lambda e: isinstance(e, ServerLine) and e.state == "off")
-    assert other.shutdown(PATIENCE)
+    other = JobProcess(ServerSettings(python=sys.executable))
+    try:
+        other.start_server()
+        line = collect(other, lambda e: isinstance(e, ServerLine) and e.state == "ready")[-1]
+        assert not line.managed
+        assert server_pid(folder) == pid
+        other.stop_server()
+        collect(other, lambda e: isinstance(e, ServerLine) and e.state == "off")
+    finally:
+        assert other.shutdown(PATIENCE)
     assert psutil.pid_exists(pid)
     runner.check_server()
