@@ -19,7 +19,7 @@ from gtr_core.metrics.watertight import is_closed
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 MAX_FACES = 5_000_000
-"""Faces of one object. So many are read, rendered and measured in about 8 GB of memory."""
+"""Faces of one object. So many are read, rendered and measured in less than 8 GB of memory."""
 MAX_BYTES = 2_000_000_000
 """Size of a mesh file; larger ones are refused before they are read."""
 
