@@ -124,3 +124,21 @@ def _go_wrong(how: str, mesh: Mesh) -> Mesh:
         return Mesh(mesh.vertices, mesh.faces[:0])
     while True:
         time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class WaitsOnce(Shrunk):
+    """Never comes back from its first call; the next ones work.
+
+    Args:
+        mark: file that tells whether it was called.
+    """
+
+    name: str = "waits"
+    mark: Path = Path()
+
+    def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
+        if not self.mark.exists():
+            self.mark.touch()
+            _go_wrong("wait", truth.object.mesh)
+        yield from super().results(truth, protocol, progress)

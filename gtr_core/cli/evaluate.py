@@ -220,4 +220,8 @@ def _report(evaluation: Evaluation, tally: Tally, page: Path) -> None:
     failed = f"{tally.failed} of {tally.rows} new rows failed; the report says why." if tally.failed else ""
     if kept or failed:
         print((kept + failed).strip())
+    header = evaluation.report.header()
+    versions = {row.commit for row in evaluation.report.all_rows(header)} if header else set()
+    if len(versions) > 1:
+        print(f"The rows come from different versions of the code: {', '.join(sorted(versions))}.")
     print(page)

@@ -31,11 +31,13 @@ class ExternalMeshes:
         name: of the system.
         folder: of files called by the names of the objects.
         mesh: the one that was carried along; None reads the folder.
+        fault: why none could be carried along.
     """
 
     name: str
     folder: Path
     mesh: Mesh | None = None
+    fault: str = ""
 
     @property
     def title(self) -> str:
@@ -66,8 +68,11 @@ class ExternalMeshes:
         return digest(" ".join([self.key, *contents]))
 
     def carried(self, name: str) -> Self:
-        """With the mesh of this object."""
-        return replace(self, mesh=self._read(name))
+        """With the mesh of this object, or the reason why there is none."""
+        try:
+            return replace(self, mesh=self._read(name))
+        except GtrError as error:
+            return replace(self, fault=str(error))
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
         """The mesh of the object as its file has it; how long it took to make is not known."""
@@ -76,6 +81,8 @@ class ExternalMeshes:
         yield SystemResult("", mesh, seconds=None, cpu_seconds=None)
 
     def _read(self, name: str) -> Mesh:
+        if self.fault:
+            raise GtrError(ErrorCode.BAD_INPUT, self.fault)
         path = self._path(name)
         if path is None:
             known = ", ".join(SUFFIXES)

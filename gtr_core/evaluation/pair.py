@@ -20,7 +20,7 @@ from gtr_core.evaluation.lpips_choice import LpipsChoice
 from gtr_core.evaluation.objects import ObjectFile, TrueObject, load_object
 from gtr_core.evaluation.pictures import inputs_picture, result_picture, truth_picture
 from gtr_core.evaluation.protocol import Protocol
-from gtr_core.evaluation.provenance import device_name
+from gtr_core.evaluation.provenance import commit, device_name
 from gtr_core.evaluation.rows import ReportFolder, digest
 from gtr_core.evaluation.scores import Row
 from gtr_core.evaluation.scoring import Judge, Judgement, Perceptual
@@ -43,7 +43,7 @@ class PairSettings:
         protocol: the conventions.
         cache: folder of rendered views, on whatever machine the pair runs; None is that machine's own.
         device: where the systems run.
-        commit: state of the code.
+        commit: state of the code where the run was started; rows have that of the process that made them.
         lpips: weights of LPIPS; None without.
     """
 
@@ -114,7 +114,7 @@ def run_pair(task: PairTask, load: Loader | None = None, progress: Progress = no
     """
     blank = replace(
         Row(task.file.name, task.system.name),
-        commit=task.settings.commit,
+        commit=commit(),
         system_digest=task.system_digest,
         protocol_digest=task.settings.digest,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,8 +15,12 @@ import gtr_core
 _ROOT = Path(gtr_core.__file__).resolve().parent.parent
 
 
+@lru_cache(maxsize=1)
 def commit() -> str:
-    """Short commit of the checkout, with a + for uncommitted changes of the library; else the installed version."""
+    """Short commit of the checkout, with a + for uncommitted changes of the library; else the installed version.
+
+    It is looked at once in a process, as the code of a process does not change either.
+    """
     if (_ROOT / ".git").exists():
         head = _git("rev-parse", "--short", "HEAD")
         if head:

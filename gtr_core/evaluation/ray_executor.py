@@ -6,9 +6,8 @@ import contextlib
 import importlib
 import logging
 import os
-import platform
+import socket
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,10 +15,11 @@ import torch
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.executor import Died, Event, Finished
 from gtr_core.evaluation.objects import ObjectFile, TrueObject, load_object
-from gtr_core.evaluation.pair import PairOutcome, PairTask, failed_rows, run_guarded
-from gtr_core.evaluation.provenance import commit
+from gtr_core.evaluation.pair import PairOutcome, PairTask, run_guarded
 from gtr_core.evaluation.system import System
 
+_PATIENCE = 10.0
+"""Seconds in which a cluster has to answer."""
 _KEPT_OBJECTS = 8
 """Objects that the cluster holds although no pair of theirs is under way; another one is read again when needed."""
 
@@ -115,29 +115,50 @@ def _connected(address: str) -> Any:
             "Running on a cluster needs the package ray, which is not installed.",
             "Install it with: pip install 'gtr-for-blender[cluster]', or leave --cluster out.",
         ) from error
+    _check_answers(address)
     # A task without a GPU runs on a machine without one, or was asked to run on the CPU: nothing has to be hidden.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise GtrError(
-            ErrorCode.BACKEND_UNAVAILABLE,
-            f"No Ray cluster answers at {address}: {_first_line(error)}",
-            "Start one with: ray start --head --include-dashboard=false.",
-        ) from error
+        raise _no_cluster(address, _first_line(error)) from error
     return ray
 
 
-def _run(task: PairTask, true_object: TrueObject | str, system: System | str) -> PairOutcome:
-    """A pair on a machine of the cluster; the object or the system is a sentence where it could not be read."""
-    for part in (true_object, system):
-        if isinstance(part, str):
-            return PairOutcome(failed_rows(task, part))
-    if _own_commit() != task.settings.commit:
-        reason = f"{platform.node()} has version {_own_commit()}, the evaluation began with {task.settings.commit}."
-        return PairOutcome(failed_rows(task, reason))
+def _check_answers(address: str) -> None:
+    """Fail within seconds; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise GtrError(
+            ErrorCode.BAD_INPUT, f"{address} is no address of a cluster.", "Write it as HOST:PORT, or auto on the head."
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, f"{error}.") from error
+
+
+def _no_cluster(address: str, reason: str) -> GtrError:
+    return GtrError(
+        ErrorCode.BACKEND_UNAVAILABLE,
+        f"No Ray cluster answers at {address}: {reason}",
+        "Start one with: ray start --head --include-dashboard=false.",
+    )
+
+
+def _run(task: PairTask, true_object: TrueObject | str, system: System) -> PairOutcome:
+    """A pair on a machine of the cluster; the object is a sentence where it could not be read."""
+
+    def load(file: ObjectFile) -> TrueObject:
+        del file
+        if isinstance(true_object, str):
+            raise GtrError(ErrorCode.BAD_INPUT, true_object)
+        return true_object
+
     torch.set_num_threads(1)
-    return run_guarded(replace(task, system=system), lambda _: true_object)  # type: ignore[arg-type, return-value]
+    return run_guarded(replace(task, system=system), load)
 
 
 def _read(file: ObjectFile) -> TrueObject | str:
@@ -147,16 +168,8 @@ def _read(file: ObjectFile) -> TrueObject | str:
         return str(error)
 
 
-def _carried(system: System, name: str) -> System | str:
-    try:
-        return system.carried(name)
-    except GtrError as error:
-        return str(error)
-
-
-@lru_cache(maxsize=1)
-def _own_commit() -> str:
-    return commit()
+def _carried(system: System, name: str) -> System:
+    return system.carried(name)
 
 
 def _first_line(error: Exception) -> str:

@@ -76,10 +76,8 @@ class System(typing.Protocol):
     def carried(self, name: str) -> Self:
         """The same system with what it reads for the object of this name inside, to run where its files are not.
 
-        Networks are not carried: every machine has a copy of its own, told by its checksum.
-
-        Raises:
-            GtrError: when something is missing or cannot be read.
+        Networks are not carried: every machine has a copy of its own, told by its checksum. What is missing is said by
+        :meth:`results`.
         """
         ...
 
