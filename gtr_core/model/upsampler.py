@@ -13,7 +13,9 @@ from gtr_core.model.initial import normal_weights
 
 
 class PixelShuffleUpsampler(nn.Module):
-    """One linear layer gives all texels of a token; no texel is written by two tokens, so there is no grid pattern.
+    """One linear layer gives all texels of a token; no texel is written by two tokens, so nothing overlaps unevenly.
+
+    What can remain are seams between tokens; benchmarks/bench_upsampler.py measures both.
 
     Its output ``c * s * s + dy * s + dx`` is channel c of the texel (dy, dx) of the token's s x s square.
 
