@@ -114,6 +114,8 @@ def _train(
     world: World,
     should_stop: Callable[[], bool],
 ) -> None:
+    import torch
+
     from gtr_core.cli.train_progress import TrainProgress
     from gtr_core.training.loop import Report, Rhythm, run_training
     from gtr_core.training.perceptual import Perceptual
@@ -121,6 +123,8 @@ def _train(
     from gtr_core.training.trainer import Trainer
     from gtr_core.training.validation import Validation
 
+    if world.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TensorFloat-32 for what stays float32
     description = _description(options, source, lpips)
     if world.is_first:
         claim(options.output, description)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -67,12 +68,13 @@ class ProceduralSource:
         return self._drawn(self._objects.scenes(list(indices)), seed, indices, request)
 
     def validation(self, indices: Sequence[int], request: BatchRequest) -> Batch:
-        """Other objects; where their number is limited, the same from other cameras."""
-        if self._count:
-            scenes = self._objects.scenes([index % self._count for index in indices])
-        else:
+        """Other objects; where their number is limited the same ones: inputs from the pool, targets from elsewhere."""
+        if not self._count:
             scenes = ProceduralObjects(self._family + _VALIDATION).scenes(list(indices))
-        return self._drawn(scenes, _VALIDATION, indices, request)
+            return self._drawn(scenes, _VALIDATION, indices, request)
+        scenes = self._objects.scenes([index % self._count for index in indices])
+        seen = join([self._pooled(_VALIDATION, index, replace(request, target_views=0)) for index in indices])
+        return replace(self._drawn(scenes, _VALIDATION, indices, request), inputs=seen.inputs)
 
     def _drawn(self, scenes: Scenes, seed: int, indices: Sequence[int], request: BatchRequest) -> Batch:
         """Pictures from cameras of their own."""

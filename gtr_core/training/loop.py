@@ -111,7 +111,7 @@ class _Loop:
         if trainer.is_over:
             return True
         if trainer.step == 0:
-            self._look({})
+            self._judge()
         while not trainer.is_over and not stopping:
             try:
                 record = trainer.advance()
@@ -173,14 +173,21 @@ class _Loop:
         """The last checkpoint, and the last look."""
         self._save()
         trainer = self._trainer
+        if trainer.is_over:
+            self._judge()
         if self._log is not None:
-            if trainer.is_over and self._validation is not None:
-                row = {"step": float(trainer.step), "samples": float(trainer.samples), "seconds": trainer.seconds}
-                self._look(row)
-                self._log.write(row)
-                self._report.row(row)
             self._log.close()
         trainer.world.wait()
+
+    def _judge(self) -> None:
+        """Look, and write a row of nothing else."""
+        if self._log is None or self._validation is None:
+            return
+        trainer = self._trainer
+        row = {"step": float(trainer.step), "samples": float(trainer.samples), "seconds": trainer.seconds}
+        self._look(row)
+        self._log.write(row)
+        self._report.row(row)
 
     def _save(self, name: str | None = None) -> None:
         if self._trainer.world.is_first:

@@ -48,8 +48,10 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_curves_pictures_and_weights(first_run: Path) -> None:
     with (first_run / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "4"]
-    assert float(rows[-1]["validation_psnr"]) > 0
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4", "4"]
+    judged = [row["validation_psnr"] for row in rows]
+    assert all(judged[place] for place in (0, -1)), "before the first step and after the last"
+    assert not any(judged[1:-1])
     assert {path.name for path in (first_run / PICTURES).iterdir()} == {"00000000.png", "00000004.png"}
     header = read_header(first_run / "weights.safetensors")
     assert (header.preset, header.licence) == ("gtr-tiny", "Apache-2.0")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = ["geometry", "fields", "model", "fit", "stages", "feed_forward", "pipeline", "cli"]
+CHAIN = ["geometry", "fields", "model", "fit", "stages", "training", "feed_forward", "pipeline", "cli"]
 ADDON_ALLOWED = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "blf", "addon_utils", "numpy", "requests"}
 
 
