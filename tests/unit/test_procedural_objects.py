@@ -1,7 +1,6 @@
 """The family of random objects: reproducible, normalised, diverse, never empty; and their views."""
 
 import hashlib
-import pickle
 from collections import Counter
 
 import numpy as np
@@ -196,12 +195,6 @@ def test_a_camera_that_looks_away_is_an_error(scenes: list[Scene]) -> None:
     with pytest.raises(GtrError) as caught:
         render(scenes[0], type(camera)(away, camera.intrinsics, 8, 8))
     assert caught.value.code == ErrorCode.EMPTY_MASK
-
-
-def test_tables_travel_between_processes(scenes: list[Scene]) -> None:
-    copy = pickle.loads(pickle.dumps(scenes[0].tables))
-    assert copy.tobytes() == scenes[0].tables.tobytes()
-    assert copy.dtype == scenes[0].tables.dtype
 
 
 def test_contact_sheet() -> None:

@@ -10,7 +10,7 @@ from procedural_parts import PARTS, all_tables, table_of
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from gtr_core.data.procedural import ProceduralObjects, Scene, Scenes, shapes
+from gtr_core.data.procedural import ProceduralObjects, Scene, Scenes, sample_surface, shapes
 from gtr_core.data.procedural.layout import Fold, Kind, Pattern, Profile, Record, Wave
 from gtr_core.data.procedural.tracers import choose_tracer
 
@@ -180,3 +180,19 @@ def test_batches_of_scenes() -> None:
         assert torch.equal(batch.sdf(points)[index], scene.sdf(points[index]))
         assert torch.equal(batch.distance(points)[index], scene.distance(points[index]))
         assert np.array_equal(batch[index].tables, scene.tables)
+
+
+def test_surface_samples_lie_on_the_surface_all_around() -> None:
+    scenes = Scenes.join([scene_of(table_of(shapes.ball((0.8, 0.8, 0.8)))), *random_scenes(5)])
+    samples = sample_surface(scenes, 2000, torch.Generator().manual_seed(3))
+    assert samples.points.shape == samples.normals.shape == samples.colors.shape == (6, 2000, 3)
+    assert scenes.sdf(samples.points).abs().max() < 8e-4
+    torch.testing.assert_close(samples.normals[0], samples.points[0] / 0.8, atol=3e-3, rtol=0)
+    assert samples.points[0].mean(0).abs().max() < 0.05
+    torch.testing.assert_close(samples.colors, scenes.color(samples.points))
+    again = sample_surface(scenes, 2000, torch.Generator().manual_seed(3))
+    assert torch.equal(again.points, samples.points)
+    table = table_of(shapes.ball((0.1, 0.1, 0.1)), cutters=(shapes.ball((0.5, 0.5, 0.5)),))
+    nothing = Scenes(table, choose_tracer("cpu"))
+    with pytest.raises(RuntimeError, match="any ray"):
+        sample_surface(nothing, 5, torch.Generator())

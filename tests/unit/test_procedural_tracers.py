@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import pickle
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from procedural_parts import PARTS, all_tables, table_of
 from torch import Tensor
 
 from gtr_core.data.procedural import native, tracers
+from gtr_core.data.procedural.cuda import kernel_values
+from gtr_core.data.procedural.cuda_compile import compile_nvcc
+from gtr_core.data.procedural.cuda_kernels import CudaKernels
 from gtr_core.data.procedural.kernel_source import kernel_source
 from gtr_core.data.procedural.layout import Pattern, Record
 from gtr_core.data.procedural.native import NativeTracer
@@ -32,6 +37,36 @@ SHIM = """
 #define __syncthreads()
 struct Index { int x, y, z; };
 static Index blockIdx, threadIdx, blockDim = {1, 1, 1};
+"""
+DRIVER = """
+#include <cstring>
+template <class T> static T& argument(void** values, int index) { return *static_cast<T*>(values[index]); }
+typedef const float* In;
+typedef float* Out;
+extern "C" {
+static const char* const NAMES[] = {"gtr_distance", "gtr_surface", "gtr_trace"};
+int cuModuleLoadData(void** module, const char* binary) { *module = nullptr; return std::strcmp(binary, "binary"); }
+int cuModuleGetFunction(void** function, void*, const char* name) {
+  for (auto known : NAMES) if (!std::strcmp(known, name)) { *function = const_cast<char*>(known); return 0; }
+  return 500;
+}
+int cuGetErrorString(int, const char** text) { *text = "no such kernel"; return 0; }
+int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned tx, unsigned ty, unsigned tz,
+                   unsigned shared, void*, void** v, void**) {
+  if (z != 1 || tx != 1 || ty != 1 || tz != 1 || shared) return 1;
+  for (blockIdx.y = 0; blockIdx.y < int(y); ++blockIdx.y)
+    for (blockIdx.x = 0; blockIdx.x < int(x); ++blockIdx.x) {
+      const Scene* s = argument<const Scene*>(v, 0);
+      if (function == NAMES[0]) gtr_distance(s, argument<In>(v, 1), argument<int>(v, 2), argument<Out>(v, 3));
+      if (function == NAMES[1])
+        gtr_surface(s, argument<In>(v, 1), argument<int>(v, 2), argument<Out>(v, 3), argument<Out>(v, 4));
+      if (function == NAMES[2])
+        gtr_trace(s, argument<In>(v, 1), argument<In>(v, 2), argument<int>(v, 3), argument<Out>(v, 4),
+                  argument<Out>(v, 5), argument<Out>(v, 6));
+    }
+  return 0;
+}
+}
 """
 
 
@@ -145,6 +180,12 @@ def test_rays_from_inside_and_beside_the_box(compiled: NativeTracer) -> None:
         torch.testing.assert_close(hits.normal[0, 0], torch.tensor([-1.0, 0, 0]), atol=1e-3, rtol=0)
 
 
+def test_scenes_travel_to_other_processes(compiled: NativeTracer) -> None:
+    scene = ProceduralObjects(2).scene(1)
+    points = random_points(20)[0]
+    assert torch.equal(pickle.loads(pickle.dumps(scene)).sdf(points), scene.sdf(points))
+
+
 def test_no_rays_and_no_objects(compiled: NativeTracer) -> None:
     nothing = torch.empty(1, 0, 3)
     assert compiled.trace(table_of(PARTS["box"]), nothing, nothing).distance.shape == (1, 0)
@@ -190,40 +231,48 @@ def test_a_compiler_that_fails_is_told(
 
 
 def test_the_cuda_source_gives_the_same_values(tmp_path: Path) -> None:
-    """Compiled as plain C++, one thread a block: the arithmetic of the GPU kernels without a GPU."""
+    """Compiled as plain C++ with a driver of its own: kernels and launches of the GPU without a GPU."""
     compiler = native.find_compiler()
     if compiler is None:
         pytest.skip("no C++ compiler (g++, clang++ or $CXX) on this computer")
-    launcher = """
-extern "C" void launch(int y, int count, const Scene* s, const float* o, const float* d, float* t, float* n, float* c) {
-  for (blockIdx.y = 0; blockIdx.y < y; ++blockIdx.y)
-    for (blockIdx.x = 0; blockIdx.x < count; ++blockIdx.x) gtr_trace(s, o, d, count, t, n, c);
-}
-"""
     source, library = tmp_path / "cuda.cpp", tmp_path / "cuda.so"
-    source.write_text(SHIM + kernel_source("cuda") + launcher)
-    command = [
-        compiler,
-        "-std=c++17",
-        "-O1",
-        "-shared",
-        "-fPIC",
-        "-Wno-unknown-pragmas",
-        str(source),
-        "-o",
-        str(library),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    tables = np.concatenate([*list(TABLES.values())[::5], *some_objects()[:4]])
+    source.write_text(SHIM + kernel_source("cuda") + DRIVER)
+    flags = ["-std=c++17", "-O1", "-shared", "-fPIC"]
+    subprocess.run([compiler, *flags, str(source), "-o", str(library)], check=True, capture_output=True)
+    kernels = CudaKernels(b"binary", ("gtr_distance", "gtr_surface", "gtr_trace"), ctypes.CDLL(str(library)))
+    tables = np.concatenate([*list(TABLES.values())[::5], *some_objects()[:3]])
+    scenes = torch.from_numpy(tables.view(np.uint8).reshape(-1))
     origins, directions = (each.expand(len(tables), -1, 3).contiguous() for each in rays(12))
-    shape = origins.shape[:2]
-    t, n, c = torch.empty(shape), torch.empty(*shape, 3), torch.empty(*shape, 3)
-    arrays = [ctypes.c_void_p(each.data_ptr()) for each in (origins, directions, t, n, c)]
-    ctypes.CDLL(str(library)).launch(len(tables), shape[1], ctypes.c_void_p(tables.ctypes.data), *arrays)
+    count = origins.shape[1]
+    blocks = (count, len(tables))
+    t, n, c = torch.empty(origins.shape[:2]), torch.empty_like(origins), torch.empty_like(origins)
+    kernels.launch("gtr_trace", blocks, 1, 0, kernel_values(scenes, [origins, directions], count, [t, n, c]))
     slow = ReadableTracer().trace(tables, origins, directions)
     assert slow.color is not None
     assert_same_hits(Hits(t, n, c), slow)
     assert_nearly_all_close(c, slow.color, 2e-3, share=0.02)
+    t2, n2 = torch.empty_like(t), torch.empty_like(n)
+    kernels.launch("gtr_trace", blocks, 1, 0, kernel_values(scenes, [origins, directions], count, [t2, n2, None]))
+    assert torch.equal(t, t2)
+    assert torch.equal(n, n2)
+    points = random_points(count).expand(len(tables), -1, 3).contiguous()
+    kernels.launch("gtr_distance", blocks, 1, 0, kernel_values(scenes, [points], count, [t]))
+    torch.testing.assert_close(t, ReadableTracer().distance(tables, points), atol=1e-5, rtol=0)
+    surface = (origins + directions * t2[..., None]).contiguous()
+    kernels.launch("gtr_surface", blocks, 1, 0, kernel_values(scenes, [surface], count, [n, c]))
+    assert_nearly_all_close(n[t2 > 0], n2[t2 > 0], 5e-3)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        CudaKernels(b"binary", ("gtr_other",), ctypes.CDLL(str(library)))
+
+
+def test_the_cuda_source_compiles_for_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if shutil.which("nvcc") is None:
+        pytest.skip("no nvcc on this computer")
+    monkeypatch.setenv("GTR_KERNELS", str(tmp_path))
+    with pytest.raises(RuntimeError, match="nvcc failed"):
+        compile_nvcc("no CUDA at all", "sm_90")
+    short = kernel_source("cuda").replace("surface_color(scene, p, n)", "n")  # most of the time goes into the colours
+    assert compile_nvcc(short, "sm_90")[:4] == b"\x7fELF"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gtr_core.data.procedural.cuda_compile import cuda_binary
+from gtr_core.data.procedural.cuda_kernels import CudaKernels, cuda_driver
 from gtr_core.data.procedural.layout import Record
 from gtr_core.data.procedural.readable import ReadableTracer
 from gtr_core.data.procedural.tracer import Hits, Points
@@ -37,9 +36,11 @@ class CudaTracer:
         with torch.cuda.device(self._device):
             torch.zeros(1, device=self._device)  # makes torch's context that of this thread
             binary = cuda_binary(torch.cuda.get_device_capability())
-            self._module = ctypes.c_void_p()
-            _checked(_driver().cuModuleLoadData(ctypes.byref(self._module), binary))
-            self._functions = {name: self._function(name) for name in ("gtr_distance", "gtr_surface", "gtr_trace")}
+            self._kernels = CudaKernels(binary, ("gtr_distance", "gtr_surface", "gtr_trace"), cuda_driver())
+
+    def __reduce__(self) -> tuple[type[CudaTracer], tuple[torch.device]]:
+        """Another process loads the kernels for itself."""
+        return CudaTracer, (self._device,)
 
     def distance(self, tables: Record, points: Tensor) -> Tensor:
         """Signed distances (S, N) at points (S, N, 3): see ``Tracer``."""
@@ -71,11 +72,6 @@ class CudaTracer:
     def _dense(self, tensor: Tensor) -> Tensor:
         return tensor.detach().to(self._device, torch.float32).contiguous()
 
-    def _function(self, name: str) -> ctypes.c_void_p:
-        function = ctypes.c_void_p()
-        _checked(_driver().cuModuleGetFunction(ctypes.byref(function), self._module, name.encode()))
-        return function
-
     def _launch(
         self, name: str, tables: Record, count: int, inputs: list[Tensor], outputs: list[Tensor | None]
     ) -> None:
@@ -83,28 +79,13 @@ class CudaTracer:
             return
         with torch.cuda.device(self._device):
             scenes = torch.from_numpy(np.ascontiguousarray(tables).view(np.uint8).reshape(-1)).to(self._device)
-            values: list[Any] = [_address(scenes), *map(_address, inputs), ctypes.c_int(count), *map(_address, outputs)]
-            pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-            stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-            blocks = (count + _THREADS - 1) // _THREADS
-            _checked(
-                _driver().cuLaunchKernel(
-                    self._functions[name], blocks, len(tables), 1, _THREADS, 1, 1, 0, stream, pointers, None
-                )
-            )
+            blocks = (count + _THREADS - 1) // _THREADS, len(tables)
+            stream = torch.cuda.current_stream().cuda_stream
+            self._kernels.launch(name, blocks, _THREADS, stream, kernel_values(scenes, inputs, count, outputs))
 
 
-@cache
-def _driver() -> ctypes.CDLL:
-    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-
-
-def _address(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-
-def _checked(status: int) -> None:
-    if status:
-        text = ctypes.c_char_p()
-        _driver().cuGetErrorString(status, ctypes.byref(text))
-        raise RuntimeError(f"CUDA driver: {(text.value or b'unknown error').decode()} ({status})")
+def kernel_values(scenes: Tensor, inputs: list[Tensor], count: int, outputs: list[Tensor | None]) -> list[Any]:
+    """Arguments in the order of kernel/cuda.cu: records, inputs, entries per record, outputs (absent ones null)."""
+    addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (scenes, *inputs)]
+    results = [ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in outputs]
+    return [*addresses, ctypes.c_int(count), *results]

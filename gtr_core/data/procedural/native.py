@@ -42,6 +42,10 @@ class NativeTracer:
         self._library = _library()
         self._threads = threads
 
+    def __reduce__(self) -> tuple[type[NativeTracer], tuple[int]]:
+        """Another process compiles, or finds what was compiled, for itself."""
+        return NativeTracer, (self._threads,)
+
     def distance(self, tables: Record, points: Tensor) -> Tensor:
         """Signed distances (S, N) at points (S, N, 3): see ``Tracer``."""
         points = _dense(points)

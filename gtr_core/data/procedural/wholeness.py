@@ -10,10 +10,10 @@ from scipy import ndimage
 from gtr_core.data.procedural.bounds import Floats
 from gtr_core.data.procedural.tracer import Points
 
-_NODES = 28
+_NODES = 36
 """Of the grid over [-1, 1]^3, per side."""
-_TOUCH = 0.05
-"""Surfaces that are nearer than twice this count as touching, world units; the nodes are 0.074 apart."""
+_TOUCH = 0.04
+"""Surfaces that are nearer than twice this count as touching, world units; the nodes are 0.057 apart."""
 _SLACK = 1e-5
 _LEAST_AREA = 0.045
 """Least share of the square [-1, 1]^2 that an object covers, seen along the axes, on average."""
