@@ -64,6 +64,7 @@ def read_textured_file(path: Path) -> TexturedFile:
         file_type = path.suffix.lower().removeprefix(".")
         scene: Any = trimesh.load_scene(stream, file_type=file_type, resolver=files, process=False)
     parts = [part for part in scene.geometry.values() if isinstance(part, trimesh.Trimesh)]
+    _show_vertex_colors(parts)
     if not any(_is_colored(part, files) for part in parts):
         _give_lone_texture(parts, files)
     colored = any(_is_colored(part, files) for part in parts)
@@ -117,6 +118,24 @@ def _give_uv(part: Any) -> None:
     if material is not None and part.visual.uv is None and _factor(material) is not None:
         visuals: Any = trimesh.visual
         part.visual = visuals.TextureVisuals(uv=np.zeros((len(part.vertices), 2)), material=material)
+
+
+def _show_vertex_colors(parts: list[Any]) -> None:
+    """Vertex colours beside a material without a picture, which the reader keeps as a mere attribute.
+
+    glTF has them in linear light. Files with 8 bits, where that would show bands, come from programs that write sRGB.
+    """
+    for part in parts:
+        values = getattr(part.visual, "vertex_attributes", {}).get("color")
+        material = getattr(part.visual, "material", None)
+        if values is None or (material is not None and _image(material) is not None):
+            continue
+        colors = np.asarray(values)[:, :3]
+        if colors.dtype != np.uint8:
+            linear = colors / (np.iinfo(colors.dtype).max if colors.dtype.kind == "u" else 1.0)
+            colors = np.round(srgb_from_linear(linear.clip(0, 1)) * 255).astype(np.uint8)
+        visual: Any = trimesh.visual
+        part.visual = visual.ColorVisuals(mesh=part, vertex_colors=colors)
 
 
 def _give_lone_texture(parts: list[Any], files: TextureFiles) -> None:
