@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from evaluation_systems import SMALL, evaluation
 
+from gtr_core.data.meshes import load_textured_mesh
 from gtr_core.errors import GtrError
 from gtr_core.evaluation.choice import SystemChoice, chosen_systems
 from gtr_core.evaluation.external import external_meshes
 from gtr_core.evaluation.lpips_choice import parse_lpips
 from gtr_core.evaluation.pair import PairTask, run_guarded
 from gtr_core.evaluation.snapshots import Milestones
-from gtr_core.io.mesh_files import read_mesh, write_mesh
+from gtr_core.io.mesh_files import write_mesh
 
 STEPS = Milestones((2,), (1.0,))
 
@@ -79,7 +80,7 @@ def test_meshes_of_another_program_are_brought_into_the_frame(tmp_path: Path) ->
     plan = evaluation(tmp_path, [], "ab", replace(SMALL, alignment="icp"))
     folder = tmp_path / "meshes"
     folder.mkdir()
-    mesh = read_mesh(plan.objects[0].path)
+    mesh = load_textured_mesh(plan.objects[0].path)
     turned = replace(mesh, vertices=mesh.vertices[:, [1, 2, 0]] * 40 + 7)
     write_mesh(turned, folder / "a.glb")
     system = external_meshes("other", folder)
