@@ -28,6 +28,10 @@ Without --data it learns from procedural objects, which need no files. A stopped
 given again. On many GPUs: torchrun --nproc-per-node 8 --max-restarts 3 -m gtr_core.cli.main train nerf ..."""
 
 
+PROCEDURAL = "procedural"
+_DATA_HELP = "shards, textured meshes, or the word procedural; several are mixed by weight (default: procedural)"
+
+
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command and its options."""
     parser = commands.add_parser(
@@ -39,9 +43,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("stage", choices=("nerf", "mesh"), help="nerf first, then mesh")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="folder of the run")
     parser.add_argument("--preset", default="gtr-mini", help="the network and its recipe (default: %(default)s)")
-    parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="shards or textured meshes (default: procedural objects)"
-    )
+    parser.add_argument("--data", action="append", metavar="FOLDER[=WEIGHT]", help=_DATA_HELP)
     parser.add_argument("--objects", type=int, default=0, metavar="N", help="learn from so many only (default: all)")
     parser.add_argument("--from", dest="start", type=Path, metavar="RUN", help="run or file of weights to begin with")
     _add_budget(parser)
@@ -197,17 +199,38 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _source(options: argparse.Namespace) -> TrainingSource:
-    if options.data is None:
+    if not options.data:
+        return _one_source(PROCEDURAL, options.objects)
+    named = [text.rpartition("=") if "=" in text else (text, "", "1") for text in options.data]
+    try:
+        weights = [float(weight) for _, _, weight in named]
+    except ValueError as error:
+        raise GtrError(
+            ErrorCode.BAD_INPUT, f"{error}.", "Write the weight of a source as --data FOLDER=0.3."
+        ) from error
+    if min(weights) <= 0:
+        raise GtrError(ErrorCode.BAD_INPUT, "The weight of a source must be above 0.", "Leave the source away.")
+    sources = [_one_source(name, options.objects) for name, _, _ in named]
+    if len(sources) == 1:
+        return sources[0]
+    from gtr_core.data.mixed_source import MixedSource
+
+    return MixedSource(sources, weights)
+
+
+def _one_source(name: str, objects: int) -> TrainingSource:
+    folder = Path(name)
+    if name == PROCEDURAL:
         from gtr_core.data.procedural_source import ProceduralSource
 
-        return ProceduralSource(objects=options.objects)
-    if any(options.data.glob("*.tar")):
+        return ProceduralSource(objects=objects)
+    if any(folder.glob("*.tar")):
         from gtr_core.data.shard_source import ShardSource
 
-        return ShardSource(options.data, objects=options.objects)
+        return ShardSource(folder, objects=objects)
     from gtr_core.data.mesh_source import MeshSource
 
-    return MeshSource(options.data, objects=options.objects)
+    return MeshSource(folder, objects=objects)
 
 
 def _description(options: argparse.Namespace, source: TrainingSource, lpips: Lpips | None) -> RunDescription:

@@ -83,6 +83,7 @@ def field_of(model: GTR, inputs: PosedPictures, head: DensityHead, *, bfloat16: 
             float32 always.
     """
     device = inputs.rgba.device
+    conditioning = conditioning_of(inputs)  # never in bfloat16: rays need all their digits
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        planes = model.planes_from(conditioning_of(inputs))
+        planes = model.planes_from(conditioning)
     return BatchField(planes.float(), model.density_mlp, model.color_mlp, head)

@@ -152,7 +152,8 @@ class Trainer:
             total += loss.detach() / parts
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value / parts
-        return float(self.world.mean(total)), {name: float(value) for name, value in sums.items()}
+        values = torch.stack([self.world.mean(total), *sums.values()]).tolist()  # one wait for the device, not many
+        return values[0], dict(zip(sums, values[1:], strict=True))
 
     def _batch(self, phase: Phase, part: int) -> Batch:
         def key(later: int) -> Key:

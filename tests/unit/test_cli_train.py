@@ -1,5 +1,6 @@
 """``gtr train`` from the command line: a run, its files, its errors, and what its weights are good for."""
 
+import argparse
 import csv
 import io
 import json
@@ -15,6 +16,9 @@ from gtr_core.cli import train
 from gtr_core.cli.main import CANCELLED, OK, USER_ERROR, main
 from gtr_core.cli.train_progress import TrainProgress
 from gtr_core.data.dataset import BatchRequest
+from gtr_core.errors import GtrError
+from gtr_core.geometry.mesh import Mesh
+from gtr_core.io.mesh_files import write_mesh
 from gtr_core.model.weights import load_model
 from gtr_core.model.weights_header import read_header
 from gtr_core.pipeline import Pipeline
@@ -23,6 +27,9 @@ from gtr_core.training.trainer import StepRecord
 from gtr_core.views import Views
 
 FEW = ["--steps", "4", "--batch", "2", "--log-steps", "1", "--threads", "0", "--device", "cpu"]
+
+
+CHOOSE_SOURCE = train._source
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +155,20 @@ def test_data_can_be_looked_at_before(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "data.png").stat().st_size > 1000
     assert "balls" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["data.png"]
+
+
+def test_sources_are_named_and_weighed(tmp_path: Path) -> None:
+    write_mesh(Mesh(torch.eye(3), torch.tensor([[0, 1, 2]])), tmp_path / "one.ply")
+
+    def chosen(*data: str) -> str:
+        return CHOOSE_SOURCE(argparse.Namespace(data=list(data), objects=0)).name
+
+    assert chosen() == "procedural objects (family 0)"
+    assert chosen(str(tmp_path)) == f"1 meshes of {tmp_path.name}"
+    assert chosen("procedural=3", f"{tmp_path}=1").startswith("75% procedural objects (family 0), 25% 1 meshes")
+    for wrong in (f"{tmp_path}=many", f"{tmp_path}=0"):
+        with pytest.raises(GtrError):
+            chosen(wrong)
 
 
 class Terminal(io.StringIO):

@@ -115,6 +115,20 @@ def test_blocks_that_are_computed_twice_learn_the_same() -> None:
     assert_same_weights(weights(saving), weights(plain))
 
 
+def test_bfloat16_learns_nearly_the_same() -> None:
+    recipe = nerf_recipe()
+    half = tuple(
+        replace(phase, loss=replace(phase.loss, field_config=replace(phase.loss.field_config, bfloat16=True)))
+        for phase in recipe.phases
+    )
+    exact, rounded = small_trainer(recipe), small_trainer(replace(recipe, phases=half))
+    first, second = exact.advance(), rounded.advance()
+    assert first.loss != second.loss
+    assert first.loss == pytest.approx(second.loss, rel=0.02)
+    assert first.norm == pytest.approx(second.norm, rel=0.1)
+    assert all(parameter.dtype == torch.float32 for parameter in rounded.model.parameters())
+
+
 def test_it_learns_and_its_average_is_written_as_the_network() -> None:
     trainer = small_trainer(nerf_recipe(steps=80, rate=3e-3), source=BallSource(count=4))
     records = [trainer.advance().terms for _ in range(40)]
