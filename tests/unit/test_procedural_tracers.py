@@ -195,16 +195,16 @@ def test_no_rays_and_no_objects(compiled: NativeTracer) -> None:
 def test_without_a_compiler_the_readable_tracer_makes_the_same_objects(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, compiled: NativeTracer
 ) -> None:
-    expected = [ProceduralObjects(3).table(index).tobytes() for index in range(2)]
+    expected = [ProceduralObjects(21).table(index).tobytes() for index in (3, 19, 60)]
     monkeypatch.setattr(native, "find_compiler", lambda: None)
     native._library.cache_clear()
     tracers._choose.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
-            objects = ProceduralObjects(3)
+            objects = ProceduralObjects(21)
         assert objects.scene(0).tracer.name == "readable"
         assert "C++ compiler" in caplog.text
-        assert [objects.table(index).tobytes() for index in range(2)] == expected
+        assert [objects.table(index).tobytes() for index in (3, 19, 60)] == expected
     finally:
         native._library.cache_clear()
         tracers._choose.cache_clear()

@@ -13,10 +13,8 @@ Floats = npt.NDArray[np.float32]
 
 _FIRST = 8
 """Cells per side of the coarse grid."""
-_REFINEMENTS = 6
-"""How often the cells that decide are halved: down to 1/512 of the cube."""
-_TOLERANCE = 0.01
-"""What makes the box larger by less than this share of the cube is not looked for."""
+_REFINEMENTS = 5
+"""How often the cells that decide are halved: down to 1/256 of the cube."""
 _SLACK = np.float32(1e-5)
 """More than what single precision makes of a distance of size 1."""
 _DIAGONAL = np.float32(np.sqrt(3.0))
@@ -54,7 +52,6 @@ def _outermost(fast: Callable[[Floats], Floats], half: float) -> tuple[Floats, F
     axis = (np.arange(_FIRST, dtype=np.float32) * 2 + 1) * size - np.float32(half)
     cells = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     low, high = np.full(3, np.inf, dtype=np.float32), np.full(3, -np.inf, dtype=np.float32)
-    tolerance = np.float32(_TOLERANCE * half)
     found: list[tuple[Floats, Floats]] = []
     for level in range(_REFINEMENTS + 1):
         values = fast(cells)
@@ -69,7 +66,7 @@ def _outermost(fast: Callable[[Floats], Floats], half: float) -> tuple[Floats, F
         cells = cells[np.abs(values) <= size * _DIAGONAL + _SLACK]
         if level < _REFINEMENTS:
             size = size / 2
-            cells = _outward((cells[:, None] + _CORNERS * size).reshape(-1, 3), size - tolerance, low, high)
+            cells = _outward((cells[:, None] + _CORNERS * size).reshape(-1, 3), size + 4 * _SLACK, low, high)
     if not found:
         return np.empty((0, 3), dtype=np.float32), np.empty(0, dtype=np.float32)
     return np.concatenate([points for points, _ in found]), np.concatenate([values for _, values in found])

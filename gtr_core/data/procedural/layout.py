@@ -183,6 +183,14 @@ SCENE = np.dtype(
 )
 
 
+def rounded(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Values to nine decimals, without negative zeros.
+
+    What should be 0 comes out as 1e-17 on one computer and as 0 on another, and single precision would keep both.
+    """
+    return np.round(np.asarray(values, dtype=np.float64), 9) + 0.0
+
+
 def c_structs() -> str:
     """C++ declarations of the enums, sizes and records above."""
     lines = [f"constexpr int {name} = {value};" for name, value in _sizes().items()]

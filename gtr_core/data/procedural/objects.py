@@ -10,7 +10,7 @@ import torch
 
 from gtr_core.data.procedural.bounds import Floats, bounding_box
 from gtr_core.data.procedural.draw import Draw
-from gtr_core.data.procedural.layout import MAX_PARTS, SCENE, Layout, Record
+from gtr_core.data.procedural.layout import MAX_PARTS, SCENE, Layout, Record, rounded
 from gtr_core.data.procedural.light import write_light
 from gtr_core.data.procedural.materials import random_material, write_material
 from gtr_core.data.procedural.part import Part, Rows, axis_along, turned
@@ -72,7 +72,7 @@ def random_table(draw: Draw) -> Record:
     scene = table[0]
     scene["layout"] = layout
     scene["shell"] = shell
-    scene["rotation"] = random_orientation(draw, layout)
+    scene["rotation"] = rounded(random_orientation(draw, layout))
     scene["scale"] = 1.0
     write_light(draw, scene)
     _write_parts(draw, parts, random_families(draw, recipe), scene)
@@ -115,7 +115,7 @@ def normalize(table: Record) -> bool:
         return False
     scale = LONGEST_SIDE / sides.max()
     scene["scale"] = scale
-    scene["center"] = rotation @ ((low + high) / 2)
+    scene["center"] = rounded(rotation @ ((low + high) / 2))
     scene["extent"] = sides / 2 * scale
     center = np.asarray(scene["center"], dtype=np.float64)
     return is_whole(fast, lambda points: scale * tracer.object_distance(table, points @ rotation.T / scale + center))

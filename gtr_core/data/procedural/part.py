@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from gtr_core.data.procedural.layout import RADII, Fold, Kind, Profile, Projection, Record, Wave
+from gtr_core.data.procedural.layout import RADII, Fold, Kind, Profile, Projection, Record, Wave, rounded
 
 Triple = tuple[float, float, float]
 Rows = tuple[Triple, Triple, Triple]
@@ -152,6 +152,7 @@ class Part:
         """Put the shape into a record of type ``layout.PART``; colours are written by the material."""
         for name in _COPIED:
             record[name] = getattr(self, name)
+        record["position"], record["rotation"] = rounded(self.position), rounded(self.rotation)
         record["smooth_radii"] = self.smooth
         record["radii"] = self.radii
         step = (1 - 1e-5) / self.lipschitz
@@ -163,7 +164,7 @@ class Part:
 
 
 _COPIED = (
-    "kind", "size", "position", "rotation", "fold", "fold_count", "rounding", "profile", "profile_count",
+    "kind", "size", "fold", "fold_count", "rounding", "profile", "profile_count",
     "profile_corner", "taper", "twist", "pipe", "exponents", "wave", "wave_amplitude",
     "wave_frequency", "wave_phase", "blend", "radius", "projection",
 )  # fmt: skip
