@@ -122,7 +122,12 @@ class PresetSystem:
         self, variant: str, reconstruction: Reconstruction, seconds: float, cpu_seconds: float, *, steps: int = 0
     ) -> SystemResult:
         config = get_preset(self.preset).refinement(exact=self.exact).config
-        timed = steps and variant.split(",")[0].endswith(" s")
+        state = reconstruction.refinement
+        notes = reconstruction.notes
+        if steps and variant.split(",")[0].endswith(" s"):
+            notes = (*notes, f"{steps} steps of refinement.")
+        if state is not None and config.held_out and state.best_step == 0:
+            notes = (*notes, "The refinement found nothing better on the pixels held out, so it kept the texture.")
         return SystemResult(
             variant,
             reconstruction.mesh,
@@ -130,7 +135,7 @@ class PresetSystem:
             reconstruction.field if config.colors_at == "points" else None,
             seconds=seconds,
             cpu_seconds=cpu_seconds,
-            notes=(*reconstruction.notes, *((f"{steps} steps of refinement.",) if timed else ())),
+            notes=notes,
         )
 
     def _neural(self, reconstruction: Reconstruction, protocol: Protocol, watch: Stopwatch) -> SystemResult:
