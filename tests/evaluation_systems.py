@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 import trimesh
 
+from gtr_core.data.objects import ObjectFile, find_objects
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth
-from gtr_core.evaluation.objects import ObjectFile, find_objects
 from gtr_core.evaluation.pair import PairSettings
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.provenance import commit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,12 @@ from gtr_core.cli.progress_bar import ProgressBar
 from gtr_core.errors import ErrorCode, GtrError
 
 if TYPE_CHECKING:
-    from gtr_core.evaluation.executor import Executor
-    from gtr_core.evaluation.objects import ObjectFile
+    from gtr_core.data.objects import ObjectFile
+    from gtr_core.evaluation.pair import PairOutcome, PairTask
     from gtr_core.evaluation.protocol import Protocol
     from gtr_core.evaluation.run import Evaluation, Tally
     from gtr_core.evaluation.snapshots import Milestones
+    from gtr_core.parallel.executor import Executor
 
 _DESCRIPTION = """Judge presets, baselines and meshes of other programs on a folder of textured objects, and write a
 report: tables, and a page with pictures and 3D views.
@@ -127,15 +127,16 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     _report(evaluation, tally, page)
 
 
-def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executor]]:
+def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executor[PairTask, PairOutcome]]]:
+    from gtr_core.data.objects import find_objects
     from gtr_core.devices import resolve_device
     from gtr_core.evaluation.choice import SystemChoice, chosen_systems
     from gtr_core.evaluation.lpips_choice import parse_lpips
-    from gtr_core.evaluation.objects import find_objects
-    from gtr_core.evaluation.pair import PairSettings
+    from gtr_core.evaluation.pair import PairSettings, run_guarded
     from gtr_core.evaluation.provenance import commit, device_name
     from gtr_core.evaluation.rows import ReportFolder
     from gtr_core.evaluation.run import Evaluation
+    from gtr_core.parallel.cores import jobs_and_threads
 
     objects = _only(find_objects(options.objects), options.only)
     protocol = _protocol(options)
@@ -148,14 +149,15 @@ def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executo
     lpips = None if options.lpips is None else parse_lpips(options.lpips)
     cache = None if options.cache is None else options.cache.resolve()
     device = resolve_device(options.device)
-    jobs, threads = _jobs(options.jobs, len(objects) * len(systems), gpu=device.type == "cuda")
+    pairs = len(objects) * len(systems)
+    jobs, threads = jobs_and_threads(options.jobs, pairs, _MEMORY_PER_JOB, gpu=device.type == "cuda")
     settings = PairSettings(protocol, cache, options.device, commit(), lpips)
     where = f"{jobs} processes on {device_name(device, threads)}"
-    executor: Callable[[], Executor]
+    executor: Callable[[], Executor[PairTask, PairOutcome]]
     if options.cluster is None:
-        from gtr_core.evaluation.local_executor import LocalExecutor
+        from gtr_core.parallel.local_executor import LocalExecutor
 
-        executor = lambda: LocalExecutor(jobs, threads)  # noqa: E731
+        executor = lambda: LocalExecutor(jobs, threads, run_guarded)  # noqa: E731
     else:
         from gtr_core.evaluation.ray_executor import RayExecutor
 
@@ -197,25 +199,12 @@ def _milestones(steps: Sequence[int], seconds: Sequence[float]) -> Milestones:
     return Milestones(tuple(sorted(set(steps))), tuple(sorted({float(time) for time in seconds})))
 
 
-def _jobs(wanted: int | None, pairs: int, *, gpu: bool) -> tuple[int, int]:
-    """Processes, and threads of each: no more together than cores, and than the user allows torch."""
-    import psutil  # type: ignore[import-untyped]
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if wanted is not None and wanted < 1:
-        raise GtrError(ErrorCode.BAD_INPUT, f"{wanted} processes are out of range.", "Give at least 1.")
-    fitting = max(1, min(cores, psutil.virtual_memory().available // _MEMORY_PER_JOB))
-    jobs = min(wanted or (1 if gpu else fitting), max(pairs, 1))
-    return jobs, max(1, min(torch.get_num_threads(), cores // jobs))
-
-
 def _report(evaluation: Evaluation, tally: Tally, page: Path) -> None:
     from gtr_core.evaluation.report_results import read_results
     from gtr_core.evaluation.report_summary import summarize
-    from gtr_core.evaluation.tables import summary_markdown
+    from gtr_core.evaluation.tables import summary_text
 
-    print(summary_markdown(summarize(read_results(evaluation.report))))
+    print(summary_text(summarize(read_results(evaluation.report))))
     kept = f"{tally.kept} of {tally.pairs} pairs were there already. " if tally.kept else ""
     failed = f"{tally.failed} of {tally.rows} new rows failed; the report says why." if tally.failed else ""
     if kept or failed:

@@ -17,6 +17,8 @@ from gtr_core.geometry.mesh import Mesh
 from gtr_core.io.images import SUFFIXES
 from gtr_core.io.srgb import linear_from_srgb, srgb_from_linear
 
+HALF_EXTENT = 0.9
+"""Half the longest side of a known object in the world."""
 GREY = 0.8
 """sRGB value of a mesh without any colour."""
 MAX_TEXTURE_SIDE = 4096
@@ -74,7 +76,7 @@ def read_textured_file(path: Path) -> TexturedFile:
     return TexturedFile(mesh, colored, (path, *dict.fromkeys(files.read)), tuple(dict.fromkeys(files.missing)))
 
 
-def normalized(mesh: Mesh, half_extent: float = 0.9) -> Mesh:
+def normalized(mesh: Mesh, half_extent: float = HALF_EXTENT) -> Mesh:
     """The mesh centred, and scaled so that its longest side is twice ``half_extent``."""
     low, high = mesh.bounds
     scale = 2 * half_extent / float((high - low).max())

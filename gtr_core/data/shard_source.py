@@ -26,7 +26,7 @@ class ShardSource:
     read. One object in twenty, the last ones, is kept for validation. Distances and colours in space are not known.
 
     Args:
-        folder: with ``*.tar``.
+        folder: with ``*.tar``; of objects with one name the one in the last of them counts.
         objects: use the first so many objects only; 0 uses all.
 
     Raises:
@@ -35,8 +35,8 @@ class ShardSource:
 
     def __init__(self, folder: Path, *, objects: int = 0) -> None:
         self._folder = folder
-        listed = [(path, entry) for path in sorted(folder.glob("*.tar")) for entry in read_index(path)]
-        listed = listed[:objects] if objects else listed
+        by_name = {entry.name: (path, entry) for path in sorted(folder.glob("*.tar")) for entry in read_index(path)}
+        listed = list(by_name.values())[: objects or None]
         if not listed:
             raise GtrError(ErrorCode.BAD_INPUT, f"There is no shard in {folder}.", "Make some with gtr render-dataset.")
         held = min(-(-len(listed) // _HELD_OUT), len(listed) - 1)

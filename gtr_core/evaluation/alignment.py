@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gtr_core.evaluation.protocol import HALF_EXTENT, Protocol
+from gtr_core.data.meshes import HALF_EXTENT
+from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.registration import PointPair, register
 from gtr_core.evaluation.surface_colors import surface_colors
 from gtr_core.geometry.mesh import Mesh

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from gtr_core.data.objects import ObjectFile, read_checked
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth
-from gtr_core.evaluation.objects import ObjectFile, read_checked
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.rows import digest
 from gtr_core.evaluation.system import SystemResult

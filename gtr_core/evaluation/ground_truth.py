@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gtr_core.data.objects import TrueObject
 from gtr_core.data.render_dataset import render_views
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation.objects import TrueObject
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.io.atomic import making_folder, write_atomic

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
+from gtr_core.data.objects import ObjectFile, TrueObject, load_object
 from gtr_core.devices import resolve_device
 from gtr_core.errors import GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth, ground_truth
 from gtr_core.evaluation.light_mesh import LightMesh
 from gtr_core.evaluation.lpips_choice import LpipsChoice
-from gtr_core.evaluation.objects import ObjectFile, TrueObject, load_object
 from gtr_core.evaluation.pictures import inputs_picture, result_picture, truth_picture
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.provenance import commit, device_name

@@ -35,9 +35,6 @@ from gtr_core.metrics.chamfer import ChamferKind
 IouKind = Literal["surface", "volume"]
 AlignmentKind = Literal["icp", "bounds", "none"]
 
-HALF_EXTENT = 0.9
-"""Half the longest side of a true object in the world; shapes are compared after division by it, in [-1, 1]^3."""
-
 IOU_RESOLUTIONS: dict[IouKind, int] = {"volume": 64, "surface": 16}
 """Voxels per side: see the reasons in the description of this module."""
 MAX_IOU_RESOLUTION = 512

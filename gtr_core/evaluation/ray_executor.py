@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
+from gtr_core.data.objects import ObjectFile, TrueObject, load_object
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation.executor import Died, Event, Finished
-from gtr_core.evaluation.objects import ObjectFile, TrueObject, load_object
 from gtr_core.evaluation.pair import PairOutcome, PairTask, run_guarded
 from gtr_core.evaluation.system import System
+from gtr_core.parallel.executor import Died, Event, Finished
 
 _PATIENCE = 10.0
 """Seconds in which a cluster has to answer."""
@@ -25,7 +25,7 @@ _KEPT_OBJECTS = 8
 
 
 class RayExecutor:
-    """Implements :class:`gtr_core.evaluation.executor.Executor`.
+    """Implements :class:`gtr_core.parallel.executor.Executor`.
 
     This process is a driver on a machine of the cluster. Objects are read here, by tasks of their own, and given to the
     cluster once; rows and pictures come back as bytes. A pair is a task on the function that local processes run as
@@ -75,7 +75,7 @@ class RayExecutor:
             system = self._carry.remote(task.system, task.file.name)
         self._under_way[self._pair.remote(task, reference, system)] = task
 
-    def wait(self, seconds: float) -> list[Event]:
+    def wait(self, seconds: float) -> list[Event[PairTask, PairOutcome]]:
         """Results and deaths."""
         if not self._under_way:
             return []
@@ -90,7 +90,7 @@ class RayExecutor:
         self._under_way, self._objects = {}, {}
         self._ray.shutdown()
 
-    def _event(self, reference: Any) -> Event:
+    def _event(self, reference: Any) -> Event[PairTask, PairOutcome]:
         task = self._under_way.pop(reference)
         errors = self._ray.exceptions
         try:

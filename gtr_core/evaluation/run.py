@@ -10,14 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gtr_core.data.objects import ObjectFile
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation.executor import Died, Event, Executor
-from gtr_core.evaluation.objects import ObjectFile
 from gtr_core.evaluation.pair import PairOutcome, PairSettings, PairTask, failed_rows
 from gtr_core.evaluation.rows import ReportFolder, ReportHeader, SystemEntry
 from gtr_core.evaluation.schedule import ATTEMPTS, Schedule
 from gtr_core.evaluation.system import System
 from gtr_core.io.atomic import making_folder
+from gtr_core.parallel.executor import Died, Event, Executor
 from gtr_core.progress import Cancelled, Progress, no_progress
 
 _BEAT = 0.2
@@ -62,7 +62,9 @@ class Tally:
     failed: int = 0
 
 
-def evaluate(evaluation: Evaluation, executor: Callable[[], Executor], progress: Progress = no_progress) -> Tally:
+def evaluate(
+    evaluation: Evaluation, executor: Callable[[], Executor[PairTask, PairOutcome]], progress: Progress = no_progress
+) -> Tally:
     """Run every pair of an object and a system whose rows are not there yet.
 
     A pair whose rows are there, without failure and with the same digests of object, system and conventions, is kept.
@@ -142,7 +144,7 @@ class _Run:
         self._schedule, self._tally = Schedule(tasks), Tally(len(tasks))
         self._under_way = 0
 
-    def go(self, executor: Callable[[], Executor], progress: Progress) -> Tally:
+    def go(self, executor: Callable[[], Executor[PairTask, PairOutcome]], progress: Progress) -> Tally:
         running = executor()
         try:
             progress("evaluate", 0, self._tally.pairs)
@@ -172,7 +174,7 @@ class _Run:
         whole = tuple(row.variant for row in rows) == system.variants and all(row.status == "ok" for row in rows)
         return PairTask(file, system, system_digest, settings, known_object=rows[0].object_digest if whole else "")
 
-    def _submit(self, running: Executor) -> None:
+    def _submit(self, running: Executor[PairTask, PairOutcome]) -> None:
         while self._under_way < running.slots:
             task = self._schedule.next()
             if task is None:
@@ -182,7 +184,7 @@ class _Run:
             running.submit(replace(task, with_truth=not all(path.exists() for path in truth)))
             self._under_way += 1
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event[PairTask, PairOutcome]) -> None:
         self._under_way -= 1
         if not isinstance(event, Died):
             self._schedule.ended(event.task)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gtr_core.data.meshes import HALF_EXTENT
 from gtr_core.evaluation.alignment import Alignment, transformed
-from gtr_core.evaluation.protocol import HALF_EXTENT, Protocol
+from gtr_core.evaluation.protocol import Protocol
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.chamfer import chamfer, f_score, nearest_distances
 from gtr_core.metrics.iou import Figure, surface_iou, volume_iou

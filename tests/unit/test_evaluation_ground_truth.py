@@ -9,10 +9,10 @@ import pytest
 import torch
 import trimesh
 
+from gtr_core.data.objects import TrueObject
 from gtr_core.data.render_dataset import render_views
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth, ground_truth
-from gtr_core.evaluation.objects import TrueObject
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.views import Views

@@ -15,13 +15,13 @@ from PIL import Image
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.baselines import WhitePictures
-from gtr_core.evaluation.executor import Died, Finished
-from gtr_core.evaluation.local_executor import LocalExecutor
 from gtr_core.evaluation.pair import run_guarded
 from gtr_core.evaluation.rows import ReportFolder, file_stem
 from gtr_core.evaluation.run import Evaluation, evaluate
 from gtr_core.evaluation.schedule import ATTEMPTS
 from gtr_core.io.mesh_files import read_mesh
+from gtr_core.parallel.executor import Died, Finished
+from gtr_core.parallel.local_executor import LocalExecutor
 from gtr_core.progress import Cancelled
 
 
@@ -49,7 +49,7 @@ class Here:
 
 
 def local() -> LocalExecutor:
-    return LocalExecutor(2, 1)
+    return LocalExecutor(2, 1, run_guarded)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Pairs in processes of this machine."""
+"""Tasks in processes of this machine."""
 
 from __future__ import annotations
 
@@ -6,48 +6,49 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from typing import Any, Generic
 
 import torch
 
-from gtr_core.evaluation.executor import Died, Event, Finished
-from gtr_core.evaluation.pair import PairTask, run_guarded
+from gtr_core.parallel.executor import Died, Event, Finished, Outcome, Task
 
 _PATIENCE = 10.0
 """Seconds in which a process that has closed its pipe has to be gone."""
 
 
-class LocalExecutor:
-    """Implements :class:`gtr_core.evaluation.executor.Executor`.
+class LocalExecutor(Generic[Task, Outcome]):
+    """Implements :class:`gtr_core.parallel.executor.Executor`.
 
-    Every process runs one pair after the other. One that dies takes its pair with it and is replaced.
+    Every process runs one task after the other. One that dies takes its task with it and is replaced.
 
     Args:
         jobs: processes.
         threads: of each.
+        function: runs a task; of a module, so that a new process finds it, and it lets no error out.
     """
 
-    def __init__(self, jobs: int, threads: int) -> None:
-        self._jobs, self._threads = jobs, threads
+    def __init__(self, jobs: int, threads: int, function: Callable[[Task], Outcome]) -> None:
+        self._jobs, self._threads, self._function = jobs, threads, function
         self._idle: list[_Worker] = []
-        self._busy: dict[_Worker, PairTask] = {}
+        self._busy: dict[_Worker, Task] = {}
 
     @property
     def slots(self) -> int:
         """The number of processes."""
         return self._jobs
 
-    def submit(self, task: PairTask) -> None:
-        """Hand a pair to an idle process, or to a new one."""
+    def submit(self, task: Task) -> None:
+        """Hand a task to an idle process, or to a new one."""
         worker = self._ready_worker()
         self._busy[worker] = task
         with suppress(OSError):  # one that has just died is found out by the next wait
             worker.connection.send(task)
 
-    def wait(self, seconds: float) -> list[Event]:
+    def wait(self, seconds: float) -> list[Event[Task, Outcome]]:
         """Results and deaths."""
         by_handle = {handle: worker for worker in self._busy for handle in (worker.connection, worker.process.sentinel)}
         ready = wait(list(by_handle), seconds)
@@ -62,7 +63,7 @@ class LocalExecutor:
         for worker in workers:
             worker.end()
 
-    def _event(self, worker: _Worker) -> Event:
+    def _event(self, worker: _Worker) -> Event[Task, Outcome]:
         task = self._busy.pop(worker)
         try:
             outcome = worker.connection.recv()
@@ -77,16 +78,16 @@ class LocalExecutor:
             if worker.process.is_alive():
                 return worker
             worker.end()
-        return _Worker(self._threads)
+        return _Worker(self._threads, self._function)
 
 
 class _Worker:
     """A process and the pipe to it."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads), name="gtr-evaluate", daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, threads, function), name="gtr-worker", daemon=True)
         with _interrupts_held():
             self.process.start()
         theirs.close()
@@ -115,8 +116,8 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, threads: int) -> None:
-    """Life of a process: pairs in, results out, until the other side is gone."""
+def _serve(connection: Connection, threads: int, function: Callable[[Any], Any]) -> None:
+    """Life of a process: tasks in, results out, until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
@@ -125,7 +126,7 @@ def _serve(connection: Connection, threads: int) -> None:
             task = connection.recv()
         except EOFError:
             return
-        connection.send(run_guarded(task))
+        connection.send(function(task))
 
 
 def _end_with_parent() -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from gtr_core.data.meshes import TexturedFile, normalized, read_textured_file
+from gtr_core.data.meshes import HALF_EXTENT, TexturedFile, normalized, read_textured_file
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation.protocol import HALF_EXTENT
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.metrics.watertight import is_closed
 
