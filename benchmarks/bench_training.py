@@ -74,7 +74,6 @@ def summary(folder: Path, objects: int) -> dict[str, Any]:
         "seconds": round(last["seconds"]),
         "psnr": judge(folder, objects),
         "lost_surfaces": sum(row.get("lost", 0) > 0 for row in rows),
-        "skipped_steps": round(sum(row.get("skipped", 0) for row in rows) * 100),
     }
 
 
@@ -117,13 +116,13 @@ def bench() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=ROOT / "out" / "training", help="of the two runs")
     parser.add_argument("--objects", type=int, default=8)
-    parser.add_argument("--nerf", nargs="*", default=[], metavar="OPTION", help="further options of gtr train nerf")
-    parser.add_argument("--mesh", nargs="*", default=[], metavar="OPTION", help="further options of gtr train mesh")
+    parser.add_argument("--nerf", default="", metavar="OPTIONS", help="further options of gtr train nerf, in one word")
+    parser.add_argument("--mesh", default="", metavar="OPTIONS", help="further options of gtr train mesh, in one word")
     options = parser.parse_args()
     torch.set_num_threads(1)
     nerf, mesh = options.folder / "nerf", options.folder / "mesh"
-    run_stage("nerf", nerf, options.objects, options.nerf)
-    run_stage("mesh", mesh, options.objects, ["--from", str(nerf), *options.mesh])
+    run_stage("nerf", nerf, options.objects, options.nerf.split())
+    run_stage("mesh", mesh, options.objects, ["--from", str(nerf), *options.mesh.split()])
     report = {
         "preset": PRESET,
         "objects": options.objects,

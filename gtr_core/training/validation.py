@@ -25,8 +25,8 @@ from gtr_core.training.surface_pictures import draw_nothing
 
 OBJECTS = 4
 _VIEWS = 3
-_SAMPLES = 96
-_LARGEST = 128
+_SAMPLES = 64
+_LARGEST = 96
 """Side in pixels of the pictures that are compared, at most."""
 _BACKGROUND = 1.0
 _GAP = 4
