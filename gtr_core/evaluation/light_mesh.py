@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+import trimesh
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -16,13 +20,16 @@ from gtr_core.metrics.watertight import welded
 
 FACES = 10_000
 """At most so many."""
+_TRIALS = 14
+"""Lengths of edges that are tried; each halves what is not known."""
+Array = NDArray[Any]
 
 
 class LightMesh:
     """The shape of a mesh with few faces, to be coloured once per variant.
 
-    A mesh with more faces is decimated, and its vertices take the colour of the nearest original vertex. One with much
-    fewer is divided, so that its texture shows between its own vertices.
+    A mesh with more faces is decimated, and its vertices take the colour of the nearest original vertex. One with fewer
+    is divided, so that its texture shows between its own vertices.
 
     Args:
         mesh: any, with faces.
@@ -63,22 +70,36 @@ def _vertex_colors(mesh: Mesh, field: Field | None) -> Tensor:
 
 
 def _divided(mesh: Mesh) -> Mesh:
-    """Every face in four, again and again, while that gives no more than FACES."""
-    while 0 < 4 * len(mesh.faces) <= FACES:
-        mesh = _in_four(mesh)
-    return mesh
+    """The mesh with its long edges halved, as short as FACES faces allow: they are then all about as short."""
+    parts = [part for part in (mesh.vertices, mesh.colors, mesh.uv) if part is not None]
+    corners, faces = torch.cat(parts, dim=1).detach().cpu().double().numpy(), mesh.faces.cpu().numpy()
+    shortest, longest = 0.0, float(_longest_edges(corners, faces).max(initial=0.0))
+    best = corners, faces
+    for _ in range(_TRIALS):
+        limit = (shortest + longest) / 2
+        halved = _halved(corners, faces, limit)
+        if halved is None:
+            shortest = limit
+        else:
+            longest, best = limit, halved
+    columns = list(torch.split(torch.from_numpy(best[0]).float(), [part.shape[1] for part in parts], dim=1))
+    vertices = columns.pop(0).contiguous()
+    colors = None if mesh.colors is None else columns.pop(0).contiguous()
+    uv = None if mesh.uv is None else columns.pop(0).contiguous()
+    return Mesh(vertices, torch.from_numpy(np.asarray(best[1], dtype=np.int64)), colors, uv, mesh.texture)
 
 
-def _in_four(mesh: Mesh) -> Mesh:
-    a, b, c = mesh.faces.unbind(1)
-    ends = torch.stack([torch.stack(pair, dim=1) for pair in ((a, b), (b, c), (c, a))], dim=1)
-    edges, index = torch.unique(ends.sort(-1).values.reshape(-1, 2), dim=0, return_inverse=True)
-    ab, bc, ca = (index.view(-1, 3) + len(mesh.vertices)).unbind(1)
-    corners = ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
-    faces = torch.cat([torch.stack(face, dim=1) for face in corners])
+def _halved(corners: Array, faces: Array, limit: float) -> tuple[Array, Array] | None:
+    """Faces with edges above the limit cut in four until there are none; None when they become too many."""
+    while len(long := np.flatnonzero(_longest_edges(corners, faces) > limit)):
+        if len(faces) + 3 * len(long) > FACES:
+            return None
+        corners, faces = trimesh.remesh.subdivide(corners, faces, face_index=long)  # type: ignore[no-untyped-call]
+    return corners, faces
 
-    def grown(values: Tensor | None) -> Tensor | None:
-        return None if values is None else torch.cat([values, values[edges].mean(1)])
 
-    vertices = torch.cat([mesh.vertices, mesh.vertices[edges].mean(1)])
-    return Mesh(vertices, faces, grown(mesh.colors), grown(mesh.uv), mesh.texture)
+def _longest_edges(corners: Array, faces: Array) -> Array:
+    """(M,) world units; the first three columns of the corners are positions."""
+    at = corners[:, :3][faces]
+    longest: Array = np.linalg.norm(at - np.roll(at, 1, axis=1), axis=2).max(axis=1)
+    return longest
