@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = ["geometry", "fields", "model", "fit", "stages", "training", "feed_forward", "pipeline", "cli"]
+CHAIN = ["geometry", "fields", "model", "fit", "stages", "training", "feed_forward", "pipeline", "evaluation", "cli"]
+BESIDE = ["data", "metrics", "parallel"]
+"""Rooms that the chain uses from the middle on; they know nothing of its end."""
 ADDON_ALLOWED = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "blf", "addon_utils", "numpy", "requests"}
 
 
@@ -51,6 +53,14 @@ def test_arrows_of_the_core_never_turn_back(path: Path) -> None:
     later = {f"gtr_core.{name}" for name in CHAIN[CHAIN.index(own) + 1 :]}
     used = {".".join(name.split(".")[:2]) for name, _ in imported_modules(path)}
     assert used.isdisjoint(later)
+
+
+@pytest.mark.parametrize(
+    "path", [path for room in BESIDE for path in files(f"gtr_core/{room}")], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_rooms_beside_the_chain_do_not_know_its_end(path: Path) -> None:
+    used = {".".join(name.split(".")[:2]) for name, _ in imported_modules(path)}
+    assert used.isdisjoint({f"gtr_core.{name}" for name in ("training", "pipeline", "evaluation", "cli")})
 
 
 def test_nvdiffrast_is_named_in_one_file_and_imported_lazily() -> None:
@@ -136,8 +146,11 @@ def test_worker_thread_modules_know_no_bpy(path: Path) -> None:
 def test_core_loads_without_its_options() -> None:
     code = """
 import sys
-for name in ("nvdiffrast", "diffusers", "transformers", "huggingface_hub"): sys.modules[name] = None
-import gtr_core.pipeline, gtr_core.geometry.rasterize
+options = "nvdiffrast", "diffusers", "transformers", "huggingface_hub", "skimage", "ray", "tensorboard", "playwright"
+for name in options: sys.modules[name] = None
+import gtr_core.pipeline, gtr_core.geometry.rasterize, gtr_core.cli.main
+import gtr_core.evaluation.run, gtr_core.evaluation.ray_executor, gtr_core.evaluation.report_build
+import gtr_core.metrics.ssim, gtr_core.training.loop, gtr_core.data.procedural, gtr_core.data.render_folder
 import gtr_core.model.weights, gtr_core.model.vae_encoder, gtr_core.model.dino_encoder
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
