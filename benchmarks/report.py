@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from evaluation_tables import evaluation_parts
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 TITLES = {
@@ -13,6 +15,7 @@ TITLES = {
     "six": "6 masked views (Zero123++ cameras)",
     "four": "4 orthogonal masked views",
 }
+EVALUATIONS = {"evaluation_four": "The paper's protocol: 4 orthogonal views, colours only"}
 DEEP_CAVITIES = 0.05
 """Hollow share from which on the masks of an object tell too little."""
 COLUMNS = {
@@ -24,8 +27,8 @@ COLUMNS = {
 }  # fmt: skip
 INTRODUCTION = """# Results
 
-Written by `benchmarks/report.py` from `benchmarks/results/fit_*.json`, which `benchmarks/bench_fit.py` measures on a
-folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
+Written by `benchmarks/report.py`. The first tables are measured by `benchmarks/bench_fit.py`, the last ones by
+`gtr evaluate`, on a folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
 
 - Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit (uniform azimuths, elevations -30, 0, 30 degrees),
   256 px, white background. No alignment.
@@ -85,6 +88,9 @@ def main() -> None:
             f"{report['threads']} thread, commit {', '.join(commits)}. Meshes that are not closed: {open_meshes}.\n"
         )
         parts.extend(table(report))
+    for name, title in EVALUATIONS.items():
+        if (file := RESULTS / f"{name}.json").exists():
+            parts.extend(evaluation_parts(json.loads(file.read_text()), title))
     (ROOT / "docs" / "results.md").write_text("\n".join(parts) + "\n")
 
 

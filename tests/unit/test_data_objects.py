@@ -8,9 +8,9 @@ import torch
 import trimesh
 from mesh_folders import RED_TOP, box_obj, write_omni, write_scanned, write_texture
 
+from gtr_core.data import objects
 from gtr_core.data.objects import ObjectFile, find_objects, load_object
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation import objects
 
 
 def only(folder: Path) -> ObjectFile:
