@@ -28,7 +28,8 @@ COLUMNS = {
 INTRODUCTION = """# Results
 
 Written by `benchmarks/report.py`. The first tables are measured by `benchmarks/bench_fit.py`, the last ones by
-`gtr evaluate`, on a folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the project).
+`gtr evaluate`, on a folder of textured objects (scans, game assets and furniture inside [-0.9, 0.9]^3, not part of the
+project).
 
 - Inputs: exact cameras, 512 px, unlit. New views: 20 on an orbit (uniform azimuths, elevations -30, 0, 30 degrees),
   256 px, white background. No alignment.
