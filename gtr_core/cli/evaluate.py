@@ -83,7 +83,9 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input-cameras", metavar="SET", help="camera set of the input views (default: orthogonal)")
     group.add_argument("--with-depth", action="store_true", help="give exact depth and normals as well")
     group.add_argument(
-        "--lpips", metavar="NET=FILES", help="vgg=BACKBONE.pth[,LINEAR.pth], or alex or squeeze (default: no LPIPS)"
+        "--lpips",
+        metavar="NET=FILES",
+        help="vgg=BACKBONE.pth[,LINEAR.pth], or alex or squeeze; vgg alone: what lies in torch's cache (default: none)",
     )
     group.add_argument(
         "--chamfer", metavar="KIND",

@@ -57,13 +57,13 @@ class LpipsChoice:
 
 
 def parse_lpips(text: str) -> LpipsChoice:
-    """``vgg=BACKBONE.pth`` or ``vgg=BACKBONE.pth,LINEAR.pth``.
+    """``vgg=BACKBONE.pth`` or ``vgg=BACKBONE.pth,LINEAR.pth``; ``vgg`` alone takes weights that lie on this machine.
 
     Raises:
         GtrError: ``bad_input``; ``model_unavailable`` when the files do not hold such weights.
     """
     net, _, names = text.partition("=")
-    files = [Path(name) for name in names.split(",") if name]
+    files = [Path(name) for name in names.split(",") if name] or _known_files(text)
     if net not in NETS or not 1 <= len(files) <= 2:
         raise GtrError(
             ErrorCode.BAD_INPUT,
@@ -78,3 +78,19 @@ def parse_lpips(text: str) -> LpipsChoice:
     choice = LpipsChoice(kind, files[0], files[1] if len(files) == 2 else None, tuple(hash_file(f) for f in files))
     choice.load()
     return choice
+
+
+def _known_files(text: str) -> list[Path]:
+    """Weights of a network in torch's cache and in installed packages; none for any other text."""
+    if text not in NETS:
+        return []
+    from gtr_core.metrics.lpips_files import find_weights
+
+    found = find_weights(cast(Literal["vgg", "alex", "squeeze"], text))
+    if found is None:
+        raise GtrError(
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"No weights of LPIPS with {text} were found on this machine.",
+            f"Name their files: {text}=BACKBONE.pth,LINEAR.pth.",
+        )
+    return list(found)

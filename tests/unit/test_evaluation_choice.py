@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from evaluation_systems import SMALL, evaluation
+from fake_lpips import write_fake_weights
 
 from gtr_core.data.meshes import load_textured_mesh
 from gtr_core.errors import GtrError
@@ -14,6 +16,7 @@ from gtr_core.evaluation.lpips_choice import parse_lpips
 from gtr_core.evaluation.pair import PairTask, run_guarded
 from gtr_core.evaluation.snapshots import Milestones
 from gtr_core.io.mesh_files import write_mesh
+from gtr_core.metrics.lpips_backbones import BACKBONES
 
 STEPS = Milestones((2,), (1.0,))
 
@@ -65,10 +68,21 @@ def test_wrong_names_are_said_in_one_sentence(choice: SystemChoice, said: str) -
     assert said in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["vgg", "vgg=", "none=a.pth", "vgg=a,b,c"])
+@pytest.mark.parametrize("text", ["none", "vgg=", "none=a.pth", "vgg=a,b,c"])
 def test_lpips_that_cannot_be(text: str) -> None:
     with pytest.raises(GtrError, match="does not name weights of LPIPS"):
         parse_lpips(text)
+
+
+def test_lpips_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(GtrError, match="No weights of LPIPS with squeeze were found"):
+        parse_lpips("squeeze")
+    (tmp_path / "checkpoints").mkdir()
+    backbone, linear = write_fake_weights("squeeze", tmp_path)
+    backbone = backbone.rename(tmp_path / "checkpoints" / BACKBONES["squeeze"].cached_as[0])
+    linear = linear.rename(tmp_path / "checkpoints" / "squeeze.pth")
+    assert parse_lpips("squeeze") == parse_lpips(f"squeeze={backbone},{linear}")
 
 
 def test_lpips_without_its_file() -> None:
