@@ -27,7 +27,9 @@ from PIL import Image
 from gtr_core.cli.main import OK, main
 from gtr_core.data.procedural_source import ProceduralSource
 from gtr_core.model.weights import load_model
+from gtr_core.training.checkpoint import latest_checkpoint, load_checkpoint
 from gtr_core.training.log import read_log
+from gtr_core.training.loop import CHECKPOINTS
 from gtr_core.training.recipe import StageName
 from gtr_core.training.recipes import get_recipe
 from gtr_core.training.run_folder import WEIGHTS
@@ -67,11 +69,14 @@ def judge(folder: Path, objects: int) -> dict[str, float]:
 def summary(folder: Path, objects: int) -> dict[str, Any]:
     """Figures of a finished run."""
     rows = read_log(folder)
-    last = rows[-1]
+    checkpoint = latest_checkpoint(folder / CHECKPOINTS)
+    assert checkpoint is not None, f"{folder} was never trained"
+    state = load_checkpoint(checkpoint)
     return {
-        "steps": last["step"],
-        "samples": last["samples"],
-        "seconds": round(last["seconds"]),
+        "steps": state["step"],
+        "planned_steps": json.loads((folder / "run.json").read_text())["steps"] or "as the recipe",
+        "samples": state["samples"],
+        "seconds": round(state["seconds"]),
         "psnr": judge(folder, objects),
         "lost_surfaces": sum(row.get("lost", 0) > 0 for row in rows),
     }
@@ -118,11 +123,13 @@ def bench() -> None:
     parser.add_argument("--objects", type=int, default=8)
     parser.add_argument("--nerf", default="", metavar="OPTIONS", help="further options of gtr train nerf, in one word")
     parser.add_argument("--mesh", default="", metavar="OPTIONS", help="further options of gtr train mesh, in one word")
+    parser.add_argument("--as-they-are", action="store_true", help="do not train on: measure the runs where they stand")
     options = parser.parse_args()
     torch.set_num_threads(1)
     nerf, mesh = options.folder / "nerf", options.folder / "mesh"
-    run_stage("nerf", nerf, options.objects, options.nerf.split())
-    run_stage("mesh", mesh, options.objects, ["--from", str(nerf), *options.mesh.split()])
+    if not options.as_they_are:
+        run_stage("nerf", nerf, options.objects, options.nerf.split())
+        run_stage("mesh", mesh, options.objects, ["--from", str(nerf), *options.mesh.split()])
     report = {
         "preset": PRESET,
         "objects": options.objects,
