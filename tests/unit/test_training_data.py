@@ -132,7 +132,8 @@ def test_pictures_of_a_batch_agree_with_its_points_and_depths() -> None:
             color = batch.inputs.rgba[index, ..., :3][torch.arange(2)[:, None], row, column]
             error = (color - points.color[index]).abs().mean(-1)[visible]
             assert float(error.median()) < 0.06
-        assert float((points.distance < 0).float().mean()) == pytest.approx(0.5, abs=0.15)
+        # both sides of the surface; of thin parts the outside has more
+        assert 0.2 < float((points.distance < 0).float().mean()) < 0.6
 
 
 def test_a_patch_is_a_cut_of_the_whole_picture() -> None:
