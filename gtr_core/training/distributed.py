@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -80,11 +81,25 @@ def joined_world(device: str = "auto") -> Iterator[World]:
         yield World(0, 1, resolve_device(device))
         return
     own = _own_device(device)
-    distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    store, rank, _ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    backend = "nccl" if own.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=_of_this_attempt(store), rank=rank, world_size=size)
     try:
         yield World(distributed.get_rank(), size, own)
     finally:
         distributed.destroy_process_group()
+
+
+def _of_this_attempt(store: Any) -> Any:
+    """The store without what was written before the last restart.
+
+    torchrun's store outlives its processes: a new one that reads the address of a dead one waits for ever. The count of
+    restarts tells attempts apart on one machine; several machines count apart, and docs/training.md says what to do.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return store
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
 
 
 def _own_device(name: str) -> torch.device:

@@ -19,7 +19,7 @@ def run_together(folder: Path, *, steps: int = STEPS, dies_after: int = 0) -> No
     arguments = [str(folder), str(steps), str(BATCH), str(dies_after)]
     start = [*("--standalone", "--nproc-per-node", "2", "--max-restarts", "1"), str(PROCESS)]
     command = [sys.executable, "-m", "torch.distributed.run", *start, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "trained with 2" in done.stdout
 
