@@ -25,8 +25,8 @@ def evaluation_parts(report: dict[str, Any], title: str) -> list[str]:
         f"`gtr evaluate` on {len(header['objects'])} objects, {header['device']}, commit {', '.join(commits)}; "
         f"conventions in [evaluation.md](evaluation.md). Rows ran on {', '.join(devices)}.\n",
         "![Truth, visual hull, fit and an untrained network before and after refinement](pictures/evaluation.png)\n",
-        "In the picture: Spot by Keenan Crane, models of YCB (CC BY 4.0), of Poly Haven, of the glTF samples by Microsoft "
-        "and Norbert Nopper, and the fox by PixelMannen (CC0).\n",
+        "In the picture: Spot by Keenan Crane, models of YCB (CC BY 4.0), of Poly Haven, of the glTF samples by "
+        "Microsoft and Norbert Nopper, and the fox by PixelMannen (CC0).\n",
         *_means(report),
         "\n" + " ".join(note.rstrip(".") + "." for note in _notes(report)) + "\n",
         *[f"- {row['object']}, {row['system']} {row['variant']}: {row['reason']}" for row in failed],
