@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class FieldConfig:
         return replace(base, scale=base.scale * (first + (last - first) * share))
 
 
-class Stage(nn.Module):
+class Stage(nn.Module, ABC):
     """The loss of a batch as a function of the network's weights.
 
     Args:
@@ -73,6 +74,6 @@ class Stage(nn.Module):
             self.compare(field, batch, terms, share)
         return terms.total, terms.values
 
+    @abstractmethod
     def compare(self, field: BatchField, batch: Batch, terms: LossTerms, share: float) -> None:
         """Add the terms that compare renderings of the field with the target pictures."""
-        raise NotImplementedError
