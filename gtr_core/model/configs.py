@@ -26,6 +26,20 @@ CONFIGS: dict[str, ModelConfig] = {
         density_head=DensityHead(scale=20.0, shift=10.0),
         density_bias=-0.5,
     ),
+    "gtr-smoke": ModelConfig(
+        image_size=128,
+        width=256,
+        num_blocks=8,
+        num_heads=4,
+        plane_tokens=12,
+        plane_channels=24,
+        feed_forward="gelu",
+        qk_norm=True,
+        bias=False,
+        even_upsampling=True,
+        density_head=DensityHead(scale=20.0, shift=10.0),
+        density_bias=-0.5,
+    ),
     "gtr-tiny": ModelConfig(
         image_size=32,
         patch_size=8,
@@ -38,4 +52,4 @@ CONFIGS: dict[str, ModelConfig] = {
         decoder_width=16,
     ),
 }
-"""Released model, the paper's model, the small one we train ourselves, and one for tests."""
+"""Released model, the paper's model, the small one for one GPU, one that two CPU cores can train, and one for tests."""

@@ -2,7 +2,7 @@
 
 ``gtr-paper`` follows the paper's sections 3.2 and 4.1, ``gtr-release`` the same with the loss weights of the released
 configuration. Neither tells of a warm-up; LRM, which both build on, has 3000 steps of it. ``gtr-mini`` is for one GPU
-and minutes, ``gtr-tiny`` for tests.
+and minutes, ``gtr-smoke`` the same for two CPU cores and hours, ``gtr-tiny`` for tests.
 """
 
 from __future__ import annotations
@@ -90,21 +90,52 @@ _MINI_NERF = Recipe(
     ),
     schedule=Schedule(learning_rate=1e-3, steps=20_000, warmup_steps=300, clock="seconds"),
 )
+_MINI_MESH_LOSS = MeshConfig(
+    grid_resolution=112,
+    field_config=FieldConfig(points=PointWeights(distance=0.3, color=0.3, truncation=(0.05, 0.05)), bfloat16=True),
+)
 _MINI_MESH = Recipe(
     phases=(
         Phase(
             until=1.0,
-            loss=MeshConfig(
-                grid_resolution=112,
-                field_config=FieldConfig(
-                    points=PointWeights(distance=0.3, color=0.3, truncation=(0.05, 0.05)), bfloat16=True
-                ),
-            ),
+            loss=_MINI_MESH_LOSS,
             request=replace(_MINI_COUNTS, input_size=256, target_views=2, target_size=256),
             batch=20,
         ),
     ),
     schedule=Schedule(learning_rate=5e-5, steps=5000, warmup_steps=50, clock="seconds"),
+)
+
+_SMOKE_COUNTS = replace(_MINI_COUNTS, near_points=1024, uniform_points=512, surface_points=512, lifted_points=256)
+_SMOKE_RAYS = Phase(
+    until=1.0,
+    loss=replace(_MINI_LOSS, sampling=Sampling(stratified=48, near_surface=16)),
+    request=BatchRequest(input_size=128, target_views=2, target_size=128, patch=32),
+    batch=8,
+)
+_SMOKE_NERF = Recipe(
+    phases=(
+        Phase(until=0.6, loss=_MINI_LOSS, request=_SMOKE_COUNTS, batch=8, without_points=_SMOKE_RAYS),
+        Phase(
+            until=1.0,
+            loss=_MINI_LOSS,
+            request=replace(_SMOKE_COUNTS, target_views=2, target_size=128, patch=24),
+            batch=8,
+            without_points=_SMOKE_RAYS,
+        ),
+    ),
+    schedule=Schedule(learning_rate=8e-4, steps=4000, warmup_steps=150, clock="seconds"),
+)
+_SMOKE_MESH = Recipe(
+    phases=(
+        Phase(
+            until=1.0,
+            loss=replace(_MINI_MESH_LOSS, grid_resolution=64, opacity_points=1024),
+            request=replace(_SMOKE_COUNTS, target_views=2, target_size=128),
+            batch=4,
+        ),
+    ),
+    schedule=Schedule(learning_rate=5e-5, steps=500, warmup_steps=20, clock="seconds"),
 )
 
 _TINY_OPTIMIZER = OptimizerConfig(ema=0.99)
@@ -165,6 +196,8 @@ RECIPES: dict[tuple[str, StageName], Recipe] = {
     ("gtr-release", "mesh"): _RELEASE_MESH,
     ("gtr-mini", "nerf"): _MINI_NERF,
     ("gtr-mini", "mesh"): _MINI_MESH,
+    ("gtr-smoke", "nerf"): _SMOKE_NERF,
+    ("gtr-smoke", "mesh"): _SMOKE_MESH,
     ("gtr-tiny", "nerf"): _TINY_NERF,
     ("gtr-tiny", "mesh"): _TINY_MESH,
 }
