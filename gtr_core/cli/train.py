@@ -54,6 +54,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--threads", type=int, default=2, help="that make data (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
+    parser.add_argument(
+        "--shard-weights", action="store_true", help="divide the weights among the processes, if they do not fit (FSDP)"
+    )
     parser.add_argument("--preview-data", action="store_true", help="only draw what it would learn from")
     parser.set_defaults(run=run)
 
@@ -103,7 +106,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     if options.preview_data:
         _preview(source, recipe, options)
         return
-    with joined_world(options.device) as world, _asked_to_stop(check) as should_stop:
+    with joined_world(options.device, sharded=options.shard_weights) as world, _asked_to_stop(check) as should_stop:
         lpips = load_lpips(options.lpips, options.lpips_linear)
         _train(options, recipe, source, lpips, world, should_stop)
 
@@ -155,9 +158,10 @@ def _train(
     finally:
         if isinstance(report, TrainProgress):
             report.close()
+    licence = options.licence or ("unknown" if options.data else "Apache-2.0")
+    path = export_weights(trainer, options.output, description, licence)
     if world.is_first:
-        licence = options.licence or ("unknown" if options.data else "Apache-2.0")
-        _tell(export_weights(trainer, options.output, description, licence), trainer, over)
+        _tell(path, trainer, over)
     if not over and should_stop():
         raise Cancelled("Stopped; everything is saved. The same command goes on.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,25 +24,54 @@ class World:
         rank: number of this process, from 0.
         size: how many there are.
         device: of this process.
+        sharded: whether every process holds only its part of the weights, of their average and of the optimiser.
     """
 
     rank: int
     size: int
     device: torch.device
+    sharded: bool = False
 
     @property
     def is_first(self) -> bool:
         """Whether this process is the one that writes files."""
         return self.rank == 0
 
-    def wrap(self, stage: nn.Module) -> nn.Module:
-        """The stage with gradients averaged over the processes.
+    def wrap(self, objective: nn.Module, units: Iterable[nn.Module]) -> nn.Module:
+        """The objective with gradients averaged over the processes; to be done before its parameters are used.
 
-        A batch without any surface leaves the colour network without a gradient, hence the search for such.
+        A trainable encoder may have weights without a gradient, hence the search for such.
+
+        Args:
+            objective: a loss as a function of a batch.
+            units: its large parts, which are gathered one at a time where weights are sharded.
         """
         if self.size == 1:
-            return stage
-        return DistributedDataParallel(stage, find_unused_parameters=True, broadcast_buffers=False)
+            return objective
+        if not self.sharded:
+            return DistributedDataParallel(objective, find_unused_parameters=True, broadcast_buffers=False)
+        # Imported here because it takes two seconds.
+        from gtr_core.training.sharding import shard
+
+        shard(objective, units, self.device, self.size)
+        return objective
+
+    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state with whole tensors; where weights are sharded all processes call it, and only the first gets them."""
+        if not self.sharded:
+            return state
+        from gtr_core.training.sharding import gathered
+
+        result: dict[str, Any] = gathered(state, keep=self.is_first)
+        return result
+
+    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+        """This process's part of a tensor that every process has whole, divided as another is; a number stays whole."""
+        if not self.sharded:
+            return whole
+        from gtr_core.training.sharding import part_of
+
+        return part_of(whole, like)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of a tensor over the processes."""
@@ -67,11 +96,12 @@ class World:
 
 
 @contextmanager
-def joined_world(device: str = "auto") -> Iterator[World]:
+def joined_world(device: str = "auto", *, sharded: bool = False) -> Iterator[World]:
     """The processes that ``torchrun`` has started, or this process alone.
 
     Args:
         device: of a process alone; together each takes the GPU of its number, or the CPU if ``cpu`` is asked for.
+        sharded: whether several processes divide the weights among them.
 
     Raises:
         GtrError: ``backend_unavailable`` when there is no such device.
@@ -85,7 +115,7 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     backend = "nccl" if own.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=_of_this_attempt(store), rank=rank, world_size=size)
     try:
-        yield World(distributed.get_rank(), size, own)
+        yield World(distributed.get_rank(), size, own, sharded)
     finally:
         distributed.destroy_process_group()
 

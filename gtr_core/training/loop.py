@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from gtr_core.io.atomic import making_folder, write_atomic
 from gtr_core.io.images import encode_picture
 from gtr_core.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
@@ -61,7 +59,7 @@ def run_training(
     Args:
         trainer: fresh; if the folder has a checkpoint it goes on from there.
         folder: of the run.
-        validation: objects to look at; None for none.
+        validation: objects to look at, of which only the first process needs to know; None for none.
         rhythm: how often things happen.
         should_stop: asked after each step.
         report: is told what happens.
@@ -80,7 +78,10 @@ def run_training(
 
 
 class _Loop:
-    """One call of :func:`run_training`."""
+    """One call of :func:`run_training`.
+
+    Every process makes the same moves, because networks are gathered from all of them; only the first writes files.
+    """
 
     def __init__(
         self,
@@ -95,10 +96,11 @@ class _Loop:
         self._rhythm, self._report, self._clock = rhythm, report, clock
         checkpoint = latest_checkpoint(folder / CHECKPOINTS)
         if checkpoint is not None:
-            trainer.restore(load_checkpoint(checkpoint, trainer.world.device))
+            device = "cpu" if trainer.world.sharded else trainer.world.device  # whole, it may not fit there
+            trainer.restore(load_checkpoint(checkpoint, device))
         self._means = Means()
         self._started, self._before = clock(), trainer.seconds
-        self._saved = self._drawn = self._started
+        self._saved = self._drawn = trainer.seconds  # not by the clock: all processes save and draw at the same step
         self._row_seconds, self._row_samples = trainer.seconds, trainer.samples
         self._log: TrainingLog | None = None
         if trainer.world.is_first:
@@ -128,17 +130,17 @@ class _Loop:
         return trainer.is_over
 
     def _after(self, record: StepRecord) -> None:
-        trainer, now = self._trainer, self._clock()
+        trainer = self._trainer
         self._means.add(
             record.terms
             | {"loss": record.loss, "gradient_norm": record.norm, "skipped": float(record.verdict != "good")}
         )
         self._report.step(record, trainer.share)
-        if record.step % self._rhythm.log_steps == 0 and self._log is not None:
+        if record.step % self._rhythm.log_steps == 0:
             self._write_row(record)
-        if now - self._saved >= self._rhythm.checkpoint_seconds:
+        if trainer.seconds - self._saved >= self._rhythm.checkpoint_seconds:
             self._save()
-            self._saved = now
+            self._saved = trainer.seconds
 
     def _write_row(self, record: StepRecord) -> None:
         trainer = self._trainer
@@ -152,22 +154,26 @@ class _Loop:
             **self._means.take(),
         }
         self._row_seconds, self._row_samples = trainer.seconds, trainer.samples
-        if self._clock() - self._drawn >= self._rhythm.picture_seconds:
+        if trainer.seconds - self._drawn >= self._rhythm.picture_seconds:
             self._look(row)
-        assert self._log is not None
-        self._log.write(row)
+        self._tell(row)
+
+    def _tell(self, row: dict[str, float]) -> None:
+        if self._log is not None:
+            self._log.write(row)
         self._report.row(row)
 
     def _look(self, row: dict[str, float]) -> None:
         """Draw the fixed objects and put their PSNR into a row."""
-        if self._validation is None or not self._trainer.world.is_first:
+        self._drawn = self._trainer.seconds
+        model = self._trainer.averaged_model()
+        if self._validation is None or model is None:
             return
-        picture, value = self._validation.look(self._trainer.averaged_model())
+        picture, value = self._validation.look(model)
         making_folder(self._folder / PICTURES)
         path = self._folder / PICTURES / f"{self._trainer.step:08d}.png"
         write_atomic(path, encode_picture(picture))
         row["validation_psnr"] = value
-        self._drawn = self._clock()
 
     def _finish(self) -> None:
         """The last checkpoint, and the last look."""
@@ -181,15 +187,13 @@ class _Loop:
 
     def _judge(self) -> None:
         """Look, and write a row of nothing else."""
-        if self._log is None or self._validation is None:
-            return
         trainer = self._trainer
         row = {"step": float(trainer.step), "samples": float(trainer.samples), "seconds": trainer.seconds}
         self._look(row)
-        self._log.write(row)
-        self._report.row(row)
+        if "validation_psnr" in row:
+            self._tell(row)
 
     def _save(self, name: str | None = None) -> None:
+        state = self._trainer.state()
         if self._trainer.world.is_first:
-            with torch.no_grad():
-                save_checkpoint(self._folder / CHECKPOINTS, self._trainer.state(), name=name)
+            save_checkpoint(self._folder / CHECKPOINTS, state, name=name)

@@ -73,7 +73,7 @@ class GradientGuard:
 
     def judge(self, parameters: Iterable[nn.Parameter]) -> tuple[Verdict, float]:
         """Clip the gradients in place; whether to take the step, and the norm before clipping."""
-        norm = float(nn.utils.clip_grad_norm_(list(parameters), self._config.max_norm))
+        norm = _number(nn.utils.clip_grad_norm_(list(parameters), self._config.max_norm))
         if not math.isfinite(norm):
             return "not finite", norm
         known = self._norms
@@ -89,6 +89,11 @@ class GradientGuard:
         """Remember these norms."""
         self._norms.clear()
         self._norms.extend(state)
+
+
+def _number(norm: Tensor) -> float:
+    """The norm over all processes, also of gradients of which each holds a part."""
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
 
 class AveragedWeights:
@@ -112,6 +117,6 @@ class AveragedWeights:
         torch._foreach_lerp_(list(self.weights.values()), present, 1 - decay)
 
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Take these for the average."""
+        """Take these for the average; they are divided among processes as the network's are."""
         for name, value in self.weights.items():
             value.copy_(weights[name])

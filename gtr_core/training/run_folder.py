@@ -108,11 +108,13 @@ def starting_network(preset: str, start: Path | None, seed: int) -> GTR:
 
 
 def export_weights(trainer: Trainer, folder: Path, run: RunDescription, licence: str) -> Path:
-    """Write the averaged weights as a file that every part of GTR loads."""
-    path = folder / WEIGHTS
+    """Write the averaged weights as a file that every part of GTR loads. All processes call it, the first writes."""
+    path, model = folder / WEIGHTS, trainer.averaged_model()
+    if model is None:
+        return path
     origin = f"gtr train {run.stage}: {run.data}, {trainer.step} steps, {trainer.samples} samples, seed {run.seed}"
     if run.start:
         origin += f"; from {run.start}"
     description = {"preset": run.preset, "licence": licence, "source": origin}
-    save_model(trainer.averaged_model(), path, description=description)
+    save_model(model, path, description=description)
     return path

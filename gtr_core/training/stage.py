@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from gtr_core.data.dataset import Batch
@@ -72,7 +73,16 @@ class Stage(nn.Module, ABC):
             supervise_points(field, batch.points, config.points, terms, share)
         if batch.targets is not None:
             self.compare(field, batch, terms, share)
-        return terms.total, terms.values
+        return terms.total + self._nothing(), terms.values
+
+    def _nothing(self) -> Tensor:
+        """0, and a gradient of 0 for each weight of the decoders.
+
+        A batch without any surface asks the colour network nothing; but processes have to agree on which weights have
+        a gradient.
+        """
+        decoders = nn.ModuleList([self.model.density_mlp, self.model.color_mlp])
+        return 0.0 * torch.stack([parameter.sum() for parameter in decoders.parameters()]).sum()
 
     @abstractmethod
     def compare(self, field: BatchField, batch: Batch, terms: LossTerms, share: float) -> None:

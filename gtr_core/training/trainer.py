@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from gtr_core.data.dataset import Batch, TrainingSource
@@ -17,6 +17,7 @@ from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.model.gtr import GTR
 from gtr_core.training.data_feed import DataFeed, Key
 from gtr_core.training.distributed import World, share_of
+from gtr_core.training.objective import Objective
 from gtr_core.training.optimizer import AveragedWeights, GradientGuard, Verdict, make_optimizer, set_rate
 from gtr_core.training.perceptual import Perceptual
 from gtr_core.training.recipe import Phase, Recipe
@@ -59,7 +60,7 @@ class Trainer:
         model: to train, on the device of the world; its weights are changed.
         recipe: what to do.
         source: where the data comes from.
-        lpips: makes the perceptual term of a phase.
+        perceptual: makes the perceptual term of a phase.
         world: the processes.
         seed: of all randomness.
         budget: seconds that the whole run may take; None does all steps.
@@ -81,13 +82,13 @@ class Trainer:
         self.model, self.world, self.seed, self.budget = model.train(), world, seed, budget
         self.recipe = recipe.for_source(has_points=source.has_points)
         self.model.transformer.recompute = recipe.recompute
+        objective = Objective(model, self.recipe, perceptual, seed).to(world.device)
+        self._objective = world.wrap(objective, model.transformer.blocks)
         self.optimizer = make_optimizer(model, recipe.optimizer)
         self.guard = GradientGuard(recipe.optimizer)
         self.average = AveragedWeights(model, recipe.optimizer.ema)
         self.feed = DataFeed(source, seed, threads=threads)
         self.step, self.samples, self.seconds, self.refused = 0, 0, 0.0, 0
-        self._perceptual = perceptual
-        self._stages: dict[Phase, nn.Module] = {}
 
     @property
     def share(self) -> float:
@@ -108,9 +109,8 @@ class Trainer:
         """
         share = self.share
         phase = self.recipe.phase(share)
-        stage = self._stage(phase)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, terms = self._accumulate(stage, phase, share)
+        loss, terms = self._accumulate(phase, share)
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 ErrorCode.BAD_INPUT,
@@ -137,17 +137,16 @@ class Trainer:
             self.optimizer.step()
             self.average.follow(self.model, self.step)
 
-    def _accumulate(self, stage: nn.Module, phase: Phase, share: float) -> tuple[float, dict[str, float]]:
+    def _accumulate(self, phase: Phase, share: float) -> tuple[float, dict[str, float]]:
         """Gradients of all parts of the step; the mean loss over all processes, and the mean terms of this one."""
-        parts = self.recipe.parts
+        parts, objective = self.recipe.parts, self._objective
         total = torch.zeros((), device=self.world.device)
         sums: dict[str, Tensor] = {}
         for part in range(parts):
             batch = self._batch(phase, part)
             last = part == parts - 1
-            waits = isinstance(stage, DistributedDataParallel) and not last
-            with stage.no_sync() if waits and isinstance(stage, DistributedDataParallel) else nullcontext():
-                loss, terms = stage(batch, share)
+            with objective.no_sync() if isinstance(objective, DistributedDataParallel) and not last else nullcontext():
+                loss, terms = objective(batch, share)
                 (loss / parts).backward()
             total += loss.detach() / parts
             for name, value in terms.items():
@@ -163,15 +162,9 @@ class Trainer:
 
         return self.feed.get(key(0), key).to(self.world.device)
 
-    def _stage(self, phase: Phase) -> nn.Module:
-        if phase not in self._stages:
-            module = phase.stage(self.model, self._perceptual(phase), self.seed).to(self.world.device)
-            self._stages = {phase: self.world.wrap(module)}
-        return self._stages[phase]
-
     def state(self) -> dict[str, Any]:
-        """All that :meth:`restore` needs."""
-        return {
+        """All that :meth:`restore` needs. All processes call it; where weights are sharded only the first has them."""
+        state = {
             "config": self.model.config.to_json(),
             "step": self.step,
             "samples": self.samples,
@@ -181,22 +174,37 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "norms": self.guard.state(),
         }
+        return self.world.whole(state)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state, with as many processes as before or with others."""
-        self.model.load_state_dict(state["model"])
-        self.average.restore(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Go on from a state, with as many processes as before or with others, whether weights are sharded or not."""
+        self.model.load_state_dict(self._parts(state["model"], self.model.state_dict()))
+        self.average.restore(self._parts(state["average"], self.average.weights))
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        moments = {
+            index: self._parts(values, dict.fromkeys(values, parameters[index]))
+            for index, values in state["optimizer"]["state"].items()
+        }
+        self.optimizer.load_state_dict({**state["optimizer"], "state": moments})
         self.guard.restore(state["norms"])
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
 
-    def averaged_model(self) -> GTR:
-        """A network with the averaged weights and with the density as sharp as it is now, in evaluation mode."""
+    def _parts(self, whole: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.world.part(value, like[name]) for name, value in whole.items()}
+
+    def averaged_model(self) -> GTR | None:
+        """A network with the averaged weights and with the density as sharp as it is now, in evaluation mode.
+
+        All processes call it; only the first gets one.
+        """
+        weights = self.world.whole(self.average.weights)
+        if not self.world.is_first:
+            return None
         sharpness = self.recipe.phase(self.share).loss.field_config
         head = sharpness.head(self.model.config.density_head, self.share)
         model = GTR(replace(self.model.config, density_head=head)).to(self.world.device)
-        model.load_state_dict(self.model.state_dict())
+        model.load_state_dict(dict(self.model.named_buffers()), strict=False)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(self.average.weights[name])
+                parameter.copy_(weights[name])
         return model.eval().requires_grad_(False)

@@ -1,12 +1,11 @@
 """Several processes train like one: same weights, after deaths and with other numbers of them."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import training_process
+from torchrun import torchrun
 
 from gtr_core.training.log import read_log
 
@@ -16,12 +15,8 @@ STEPS, BATCH = 6, 4
 
 def run_together(folder: Path, *, steps: int = STEPS, dies_after: int = 0) -> None:
     """Two processes, started by torchrun."""
-    arguments = [str(folder), str(steps), str(BATCH), str(dies_after)]
-    start = [*("--standalone", "--nproc-per-node", "2", "--max-restarts", "1"), str(PROCESS)]
-    command = [sys.executable, "-m", "torch.distributed.run", *start, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "trained with 2" in done.stdout
+    output = torchrun(PROCESS, folder, steps, BATCH, dies_after)
+    assert "trained with 2" in output
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
