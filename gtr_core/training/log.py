@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from gtr_core.io.atomic import unwritable
 
@@ -48,6 +50,11 @@ class TrainingLog:
             for name, value in row.items():
                 self._board.add_scalar(name, value, int(row["step"]))
 
+    def picture(self, picture: Image.Image, step: int) -> None:
+        """Show a picture to those who look on with TensorBoard."""
+        if self._board is not None:
+            self._board.add_image("pictures", np.asarray(picture), step, dataformats="HWC")
+
     def close(self) -> None:
         """Finish TensorBoard's files."""
         if self._board is not None:
@@ -86,11 +93,9 @@ def _text(value: float) -> str:
 
 def _board(folder: Path, last_step: int) -> Any:
     """TensorBoard's writer; None without its package."""
-    if find_spec("tensorboard") is None:
-        return None
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # installed, but not with all that it needs
+    except ImportError:
         return None
     writer: Any = SummaryWriter(str(folder), purge_step=last_step + 1)
     return writer

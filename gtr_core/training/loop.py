@@ -167,12 +167,13 @@ class _Loop:
         """Draw the fixed objects and put their PSNR into a row."""
         self._drawn = self._trainer.seconds
         model = self._trainer.averaged_model()
-        if self._validation is None or model is None:
+        if self._validation is None or self._log is None or model is None:
             return
         picture, value = self._validation.look(model)
         making_folder(self._folder / PICTURES)
         path = self._folder / PICTURES / f"{self._trainer.step:08d}.png"
         write_atomic(path, encode_picture(picture))
+        self._log.picture(picture, self._trainer.step)
         row["validation_psnr"] = value
 
     def _finish(self) -> None:
