@@ -92,7 +92,7 @@ PRESETS: dict[str, Preset] = {
         _learned("gtr-paper", "GTR as the paper describes it: wider decoders, squared loss.", "paper", 20),
         _learned("gtr-mini", "A small network for machines without a GPU; no weights of it exist yet.", "release", 20),
         _learned("gtr-smoke", "A network that two CPU cores can train in hours, to try training with.", "release", 20),
-        _learned("gtr-tiny", "A network of a few thousand numbers, for tests.", "release", 20),
+        _learned("gtr-tiny", "A network of 0.7 million numbers, for tests.", "release", 20),
     )
 }
 """All presets by name."""

@@ -43,13 +43,15 @@ CONFIGS: dict[str, ModelConfig] = {
     "gtr-tiny": ModelConfig(
         image_size=32,
         patch_size=8,
-        width=32,
+        width=128,
         num_blocks=2,
-        num_heads=2,
+        num_heads=4,
         plane_tokens=4,
-        plane_channels=4,
-        upsample=4,
-        decoder_width=16,
+        plane_channels=12,
+        upsample=8,
+        qk_norm=True,
+        density_head=DensityHead(scale=20.0, shift=10.0),
+        density_bias=-0.5,
     ),
 }
 """Released model, the paper's model, the small one for one GPU, one that two CPU cores can train, and one for tests."""

@@ -2,7 +2,8 @@
 
 ``gtr-paper`` follows the paper's sections 3.2 and 4.1, ``gtr-release`` the same with the loss weights of the released
 configuration. Neither tells of a warm-up; LRM, which both build on, has 3000 steps of it. ``gtr-mini`` is for one GPU
-and minutes, ``gtr-smoke`` the same for two CPU cores and hours, ``gtr-tiny`` for tests.
+and minutes, ``gtr-smoke`` the same for two CPU cores and hours, ``gtr-tiny`` for tests and as a proof in
+minutes that training learns.
 """
 
 from __future__ import annotations
@@ -141,10 +142,10 @@ _SMOKE_MESH = Recipe(
 _TINY_OPTIMIZER = OptimizerConfig(ema=0.99)
 _TINY_LOSS = NerfConfig(
     sampling=Sampling(stratified=12, near_surface=8),
-    perceptual=PerceptualWeights(ssim=0.05, gradient=0.0),
-    mask=0.5,
-    opacity_points=256,
-    field_config=FieldConfig(points=PointWeights(distance=1.0, color=1.0, raw_unit=20.0)),
+    perceptual=PerceptualWeights(ssim=0.02, gradient=0.0),
+    rgb=4.0,
+    mask=1.0,
+    field_config=FieldConfig(points=PointWeights(distance=1.0, color=4.0), sharpness=(1.0, 3.0)),
 )
 _TINY_COUNTS = BatchRequest(
     input_size=32, target_views=0, near_points=768, uniform_points=256, surface_points=512, lifted_points=256
@@ -161,12 +162,12 @@ _TINY_NERF = Recipe(
         Phase(
             until=1.0,
             loss=_TINY_LOSS,
-            request=replace(_TINY_COUNTS, target_views=2, target_size=32, patch=16),
+            request=replace(_TINY_COUNTS, target_views=1, target_size=32, patch=16),
             batch=8,
             without_points=_TINY_RAYS,
         ),
     ),
-    schedule=Schedule(learning_rate=3e-3, steps=4000, warmup_steps=100),
+    schedule=Schedule(learning_rate=4e-3, steps=2000, warmup_steps=50),
     optimizer=_TINY_OPTIMIZER,
 )
 _TINY_MESH = Recipe(
@@ -174,18 +175,16 @@ _TINY_MESH = Recipe(
         Phase(
             until=1.0,
             loss=MeshConfig(
-                grid_resolution=32,
+                grid_resolution=48,
                 opacity_points=512,
-                perceptual=PerceptualWeights(ssim=0.05, gradient=0.0),
-                field_config=FieldConfig(
-                    points=PointWeights(distance=0.3, color=0.3, truncation=(0.05, 0.05), raw_unit=20.0)
-                ),
+                perceptual=PerceptualWeights(ssim=0.02, gradient=0.0),
+                field_config=FieldConfig(points=PointWeights(distance=1.0, color=4.0, truncation=(0.05, 0.05))),
             ),
-            request=replace(_TINY_COUNTS, target_views=3, target_size=48),
+            request=replace(_TINY_COUNTS, target_views=2, target_size=32),
             batch=8,
         ),
     ),
-    schedule=Schedule(learning_rate=5e-4, steps=1000, warmup_steps=50),
+    schedule=Schedule(learning_rate=5e-4, steps=200, warmup_steps=20),
     optimizer=_TINY_OPTIMIZER,
 )
 

@@ -49,7 +49,7 @@ def test_shape_is_the_hull_and_colours_are_the_networks(views):
     assert torch.equal(result.mesh.faces, hull.faces)
     assert is_watertight(result.mesh)
     assert torch.equal(result.mesh.colors, result.field.color(hull.vertices))
-    assert result.field.planes.shape == (3, TINY.plane_channels, 16, 16)
+    assert result.field.planes.shape == (3, TINY.plane_channels, TINY.plane_resolution, TINY.plane_resolution)
     assert result.preset == "gtr-tiny"
     assert "visual hull" in result.notes[0]
     assert {stage for stage, _, _ in seen} == {"encode", "hull", "color"}

@@ -176,7 +176,7 @@ def test_configuration_of_endless_blocks_is_refused_before_they_are_built(file):
     [
         (lambda t: t.pop("planes"), "planes is missing or unknown"),
         (lambda t: t.update(extra=torch.zeros(1)), "extra is missing or unknown"),
-        (lambda t: t.update(planes=torch.zeros(3, 32, 4, 4)), r"planes is (3, 32, 4, 4), not (1, 3, 32, 4, 4)"),
+        (lambda t: t.update(planes=torch.zeros(3, 128, 4, 4)), r"planes is (3, 128, 4, 4), not (1, 3, 128, 4, 4)"),
     ],
 )
 def test_tensors_that_do_not_fit_the_configuration(file, change, what):
