@@ -127,8 +127,8 @@ class Batch:
     """B objects to learn from.
 
     Args:
-        indices: (B,) int64, the numbers of the samples in the source's endless sequence: all random choices that a
-            stage makes for a sample come from its number.
+        indices: (B,) int64, always on the CPU, the numbers of the samples in the source's endless sequence: all random
+            choices that a stage makes for a sample come from its number.
         inputs: what the network sees.
         targets: what it shall look like from elsewhere; None when none was asked for.
         points: direct supervision in space; None when none was asked for or the source cannot give it.
@@ -143,10 +143,10 @@ class Batch:
         return len(self.indices)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same on another device."""
+        """The same on another device, except for the indices: only Python reads them, and need not wait for a GPU."""
         targets = None if self.targets is None else self.targets.to(device)
         points = None if self.points is None else self.points.to(device)
-        return Batch(self.indices.to(device), self.inputs.to(device), targets, points)
+        return Batch(self.indices, self.inputs.to(device), targets, points)
 
 
 class TrainingSource(Protocol):
@@ -168,7 +168,7 @@ class TrainingSource(Protocol):
         ...
 
     def batch(self, seed: int, indices: Sequence[int], request: BatchRequest) -> Batch:
-        """The samples of these numbers, on the CPU.
+        """The samples of these numbers, on the CPU or on the device of the training.
 
         May be called from several threads at once.
         """

@@ -47,7 +47,7 @@ def resized(pictures: PosedPictures, size: int) -> PosedPictures:
     mode = {"mode": "area"} if size < height else {"mode": "bilinear", "align_corners": False}
     mean = functional.interpolate(layers, (size, size), **mode).movedim(1, -1)
     rgba = torch.cat([mean[..., :3] / mean[..., 3:].clamp(min=1e-6), mean[..., 3:]], dim=-1).clamp(0, 1)
-    scale = torch.tensor([size / width, size / height] * 2)
+    scale = pictures.intrinsics.new_tensor([size / width, size / height] * 2)
     rows, columns = (((torch.arange(size) + 0.5) * side / size).long() for side in (height, width))
 
     def nearest(values: Tensor | None) -> Tensor | None:
@@ -87,8 +87,8 @@ def cropped(pictures: PosedPictures, side: int, generator: torch.Generator) -> P
         return torch.stack([view[top : top + side, left : left + side] for view, top, left in corners])[None]
 
     intrinsics = pictures.intrinsics.clone()
-    intrinsics[0, :, 2] -= torch.tensor(lefts)
-    intrinsics[0, :, 3] -= torch.tensor(tops)
+    intrinsics[0, :, 2] -= intrinsics.new_tensor(lefts)
+    intrinsics[0, :, 3] -= intrinsics.new_tensor(tops)
     rgba = crop(pictures.rgba)
     assert rgba is not None
     return PosedPictures(rgba, pictures.c2w, intrinsics, crop(pictures.depth), crop(pictures.normal))

@@ -71,7 +71,7 @@ def bin_borders(rays: Rays, sampling: Sampling, seed: int, indices: Tensor) -> t
 def _jitter(like: Tensor, sampling: Sampling, seed: int, indices: Tensor) -> Tensor:
     """(B, N, borders) numbers in [0, 1)."""
     shape = (like.shape[1], sampling.stratified + 1 + sampling.near_surface)
-    generators = [sample_generator(seed, int(index), 1, device=like.device) for index in indices]
+    generators = [sample_generator(seed, index, 1, device=like.device) for index in indices.tolist()]
     return torch.stack([torch.rand(shape, generator=generator, device=like.device) for generator in generators])
 
 

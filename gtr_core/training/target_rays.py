@@ -61,14 +61,14 @@ def points_behind(rays: Rays, index: int, depth: float = 0.03) -> Tensor:
 def _choices(hit: Tensor, count: int, seed: int, indices: Tensor) -> tuple[Tensor, Tensor]:
     """(B, count) numbers of rays that meet the box, and (B, count) a share of the way, by the samples' generators."""
     device = hit.device
-    chosen, shares = [], []
-    for row, index in zip(hit, indices.tolist(), strict=True):
-        generator = sample_generator(seed, index, 2, device=device)
-        draw = torch.rand((2, count), generator=generator, device=device)
-        usable = row.nonzero().squeeze(1) if bool(row.any()) else torch.arange(len(row), device=device)
-        chosen.append(usable[(draw[0] * len(usable)).long().clamp(max=len(usable) - 1)])
-        shares.append(draw[1])
-    return torch.stack(chosen), torch.stack(shares)
+    generators = [sample_generator(seed, index, 2, device=device) for index in indices.tolist()]
+    draws = torch.stack([torch.rand((2, count), generator=generator, device=device) for generator in generators])
+    # those that meet the box first, in their order; without waiting for the device, as nonzero would
+    usable = hit.byte().argsort(dim=1, descending=True, stable=True)
+    number = hit.sum(1, keepdim=True)
+    number = torch.where(number > 0, number, hit.shape[1])
+    place = (draws[:, 0] * number).long().minimum(number - 1)
+    return usable.gather(1, place), draws[:, 1]
 
 
 def _gathered(values: Tensor, chosen: Tensor) -> Tensor:

@@ -32,10 +32,22 @@ def cuda_binary(capability: tuple[int, int]) -> bytes:
     if path.exists():
         return path.read_bytes()
     library = find_nvrtc()
-    binary = compile_nvrtc(library, source, architecture) if library else compile_nvcc(source, architecture)
+    binary = _compiled(library, source, architecture)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, binary)
     return binary
+
+
+def _compiled(library: Any, source: str, architecture: str) -> bytes:
+    """With NVRTC; with nvcc where that is not there or does not work."""
+    if library is None:
+        return compile_nvcc(source, architecture)
+    try:
+        return compile_nvrtc(library, source, architecture)
+    except RuntimeError:
+        if shutil.which("nvcc") is None:
+            raise
+        return compile_nvcc(source, architecture)
 
 
 def find_nvrtc() -> ctypes.CDLL | None:
