@@ -13,8 +13,8 @@ from gtr_core.evaluation.external import external_meshes
 from gtr_core.evaluation.preset_system import PresetSystem
 from gtr_core.evaluation.snapshots import Milestones
 from gtr_core.evaluation.system import System
-from gtr_core.model.download import hash_file
 from gtr_core.model.library import find_weights
+from gtr_core.model.weights_parts import hash_weights
 from gtr_core.presets import choose_preset, get_preset
 
 BASELINES = ("white", "hull", "untrained")
@@ -107,7 +107,7 @@ def _preset(name: str, preset: str, weights: Path | None, choice: SystemChoice) 
         preset,
         choice.milestones,
         None if weights is None else weights.resolve(),
-        "" if weights is None else hash_file(weights),
+        "" if weights is None else hash_weights(weights),
         choice.device,
         exact=choice.exact and chosen.exact_refinement is not None,
     )

@@ -19,7 +19,7 @@ from gtr_core.evaluation.rows import digest
 from gtr_core.evaluation.snapshots import Milestones, Stopwatch, refinement_snapshots
 from gtr_core.evaluation.system import SystemResult
 from gtr_core.fields.nerf import render_volume
-from gtr_core.model.download import hash_file
+from gtr_core.model.weights_parts import hash_weights
 from gtr_core.pipeline import Pipeline, Reconstruction
 from gtr_core.presets import get_preset
 from gtr_core.progress import Progress
@@ -161,7 +161,7 @@ def _pipeline(preset: str, device: str, weights: Path | None, checksum: str) -> 
     Raises:
         GtrError: ``model_unavailable`` when this machine has other weights than the run began with, or none.
     """
-    if weights is not None and hash_file(weights) != checksum:
+    if weights is not None and hash_weights(weights) != checksum:
         raise GtrError(
             ErrorCode.MODEL_UNAVAILABLE,
             f"{weights} on {platform.node()} is not the file that this evaluation began with.",

@@ -13,9 +13,9 @@ from typing import Literal
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.io.atomic import write_atomic
 from gtr_core.model.configs import CONFIGS
-from gtr_core.model.download import hash_file
 from gtr_core.model.official_layout import LICENCE, PRESET
 from gtr_core.model.weights_header import read_header
+from gtr_core.model.weights_parts import INDEX, hash_weights, index_of, is_part, weight_files
 from gtr_core.progress import Progress, no_progress
 
 State = Literal["built in", "ready", "missing", "broken"]
@@ -63,7 +63,7 @@ def models_folder() -> Path:
 
 
 def weights_path(name: str) -> Path:
-    """Where the weights of a preset, or of a model that the user named so, have to lie.
+    """Where the weights of a preset, or of a model that the user named so, have to lie when they are one file.
 
     Raises:
         GtrError: ``model_unavailable`` when this cannot be a name.
@@ -76,15 +76,20 @@ def weights_path(name: str) -> Path:
 
 
 def find_weights(name: str) -> Path:
-    """The file of weights of a preset, or of this name in the models folder.
+    """The file of weights of a preset, or of this name in the models folder; the index of weights in parts.
 
     Raises:
         GtrError: ``model_unavailable`` when it is not there, saying where it was looked for and what to do.
     """
-    path = weights_path(name)
+    path = _whole_or_index(name)
     if not path.is_file():
         raise GtrError(ErrorCode.MODEL_UNAVAILABLE, f"There are no weights of {name} in {path.parent}.", _remedy(name))
     return path
+
+
+def _whole_or_index(name: str) -> Path:
+    path = weights_path(name)
+    return index_of(path) if not path.exists() and index_of(path).exists() else path
 
 
 def list_models(*, checksums: bool = True, progress: Progress = no_progress) -> list[ModelEntry]:
@@ -101,25 +106,30 @@ def list_models(*, checksums: bool = True, progress: Progress = no_progress) -> 
     ledger = _Ledger(models_folder())
     entries = [ModelEntry(_FIT, _FIT, None, 0, "", _OWN_LICENCE, "built in")]
     names = [name for name in CONFIGS if name != _FOR_TESTS]
-    names += sorted(path.stem for path in models_folder().glob(f"[!.]*{SUFFIX}") if path.stem not in names)
+    whole = {path.stem for path in models_folder().glob(f"[!.]*{SUFFIX}") if not is_part(path)}
+    in_parts = {path.name.removesuffix(SUFFIX + INDEX) for path in models_folder().glob(f"[!.]*{SUFFIX}{INDEX}")}
+    names += sorted((whole | in_parts) - set(names))
     entries += [_entry(name, ledger, checksums, progress) for name in names if _NAME.fullmatch(name)]
     ledger.save()
     return entries
 
 
 def _entry(name: str, ledger: _Ledger, checksums: bool, progress: Progress) -> ModelEntry:
-    path, preset = weights_path(name), name if name in CONFIGS else ""
+    path, preset = _whole_or_index(name), name if name in CONFIGS else ""
     if not path.exists():
         licence = LICENCE if name == PRESET else ""
         return ModelEntry(name, preset, None, 0, "", licence, "missing", _remedy(name))
     try:
-        _check_header_length(path)
+        files = weight_files(path)
+        for file in files:
+            _check_header_length(file)
         header = read_header(path)
         digest = ledger.digest(path, progress if checksums else None)
+        size = sum(file.stat().st_size for file in files)
     except (GtrError, OSError) as error:
         size = path.stat().st_size if path.is_file() else 0
         return ModelEntry(name, preset, path, size, "", "", "broken", str(error))
-    return ModelEntry(name, header.preset, path, path.stat().st_size, digest, header.licence, "ready")
+    return ModelEntry(name, header.preset, path, size, digest, header.licence, "ready")
 
 
 def _check_header_length(path: Path) -> None:
@@ -156,13 +166,13 @@ class _Ledger:
 
     def digest(self, path: Path, progress: Progress | None) -> str:
         """SHA-256 of a file; "" if it is not known and ``progress`` is None."""
-        status = path.stat()
-        key = f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
+        status = [file.stat() for file in weight_files(path)]
+        key = f"{path.name}:{sum(s.st_size for s in status)}:{max(s.st_mtime_ns for s in status)}"
         if key not in self._known and progress is not None:
             stale = [known for known in self._known if known.startswith(f"{path.name}:")]
             for known in stale:
                 del self._known[known]
-            self._known[key] = hash_file(path, progress)
+            self._known[key] = hash_weights(path, progress)
             self._changed = True
         return self._known.get(key, "")
 

@@ -21,6 +21,7 @@ from gtr_core.model.precision import fast_dtype
 from gtr_core.model.weights_header import DTYPES, read_header_and_shapes, unavailable
 from gtr_core.model.weights_header import ModelHeader as ModelHeader
 from gtr_core.model.weights_header import read_header as read_header
+from gtr_core.model.weights_parts import weight_files
 
 DType = Literal["auto", "float32", "bfloat16"]
 _GROUP = 64 << 20
@@ -31,7 +32,7 @@ def load_model(path: Path, *, device: torch.device | str = "cpu", dtype: DType =
     """A network in evaluation mode from its file.
 
     Args:
-        path: a file that :func:`save_model` or ``gtr convert`` wrote.
+        path: a file that :func:`save_model` or ``gtr convert`` wrote; or the index, or a part, of one in parts.
         device: where it shall compute.
         dtype: of the transformer's linear layers; ``auto`` takes bfloat16 where the device is fast in it. Everything
             else is float32. Weights that the file holds in this precision are mapped, not read.
@@ -104,29 +105,30 @@ def _without_weights(config: ModelConfig) -> GTR:
 
 
 def _read_tensors(path: Path, wanted: Mapping[str, torch.dtype]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a file in the wanted precisions.
+    """The tensors of a file, or of its parts one after the other, in the wanted precisions.
 
     If the large ones are stored so, they are views of the mapped file. Otherwise they are copied group by group, and
     the mapping is closed after each: pages of a mapping count as memory of the process as long as it lives.
     """
-    for names, mapped in _groups(path, wanted):
-        with safe_open(path, framework="pt") as file:
-            for name in names:
-                tensor = file.get_tensor(name)
-                yield name, tensor.to(wanted[name], copy=not mapped)
+    for part in weight_files(path):
+        for names, mapped in _groups(part, wanted):
+            with safe_open(part, framework="pt") as file:
+                for name in names:
+                    tensor = file.get_tensor(name)
+                    yield name, tensor.to(wanted[name], copy=not mapped)
 
 
 def _groups(path: Path, wanted: Mapping[str, torch.dtype]) -> Iterator[tuple[list[str], bool]]:
     """Names to read with one mapping, and whether their tensors may stay in it."""
     with safe_open(path, framework="pt") as file:
-        stored = {name: file.get_slice(name) for name in wanted}
-        heavy = [name for name in wanted if is_heavy(name)]
+        stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        heavy = [name for name in stored if is_heavy(name)]
         if all(DTYPES.get(stored[name].get_dtype()) == str(wanted[name]).removeprefix("torch.") for name in heavy):
-            yield list(wanted), True
+            yield list(stored), True
             return
         sizes = {name: prod(part.get_shape()) * 4 for name, part in stored.items()}
     group: list[str] = []
-    for name in sorted(wanted):
+    for name in sorted(stored):
         if group and sum(sizes[n] for n in group) + sizes[name] > _GROUP:
             yield group, False
             group = []

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.model.config import ModelConfig
+from gtr_core.model.weights_parts import weight_files
 
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 """Our names of the kinds of numbers in a file."""
@@ -53,19 +54,11 @@ def read_header_and_shapes(path: Path) -> tuple[ModelHeader, dict[str, tuple[int
     Raises:
         GtrError: ``model_unavailable``, see :func:`read_header`.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            counts: dict[str, int] = {}
-            for name, part in slices.items():
-                stored = DTYPES.get(part.get_dtype(), "float32")
-                counts[stored] = counts.get(stored, 0) + prod(shapes[name])
-    except FileNotFoundError as error:
-        raise GtrError(ErrorCode.MODEL_UNAVAILABLE, f"There is no file of weights at {path}.", _HINT) from error
-    except (SafetensorError, OSError) as error:
-        raise unavailable(path, "cannot be read: it is damaged, cut short or of another kind") from error
+    metadata: dict[str, str] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    counts: dict[str, int] = {}
+    for part in weight_files(path):
+        _add_part(part, metadata, shapes, counts)
     if "gtr_config" not in metadata:
         raise unavailable(path, "holds no GTR network")
     try:
@@ -75,6 +68,24 @@ def read_header_and_shapes(path: Path) -> tuple[ModelHeader, dict[str, tuple[int
     preset, licence, source = (metadata.get(key, "") for key in ("preset", "licence", "source"))
     most = max(counts, key=lambda stored: counts[stored], default="float32")
     return ModelHeader(preset, config, licence, source, sum(counts.values()), most), shapes
+
+
+def _add_part(
+    path: Path, metadata: dict[str, str], shapes: dict[str, tuple[int, ...]], counts: dict[str, int]
+) -> None:
+    """Add what one file holds: words about it, shapes of its tensors, how many numbers of each kind."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata |= file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            shapes |= {name: tuple(part.get_shape()) for name, part in slices.items()}
+            for name, part in slices.items():
+                stored = DTYPES.get(part.get_dtype(), "float32")
+                counts[stored] = counts.get(stored, 0) + prod(shapes[name])
+    except FileNotFoundError as error:
+        raise GtrError(ErrorCode.MODEL_UNAVAILABLE, f"There is no file of weights at {path}.", _HINT) from error
+    except (SafetensorError, OSError) as error:
+        raise unavailable(path, "cannot be read: it is damaged, cut short or of another kind") from error
 
 
 def unavailable(path: Path, what: str) -> GtrError:
