@@ -85,7 +85,7 @@ def test_weights_must_belong_to_the_preset(models: Path, tmp_path: Path) -> None
 
 def test_every_learned_preset_has_a_network() -> None:
     learned = {name for name, preset in PRESETS.items() if preset.learned}
-    assert learned == {"gtr-release", "gtr-paper", "gtr-mini", "gtr-tiny"}
+    assert learned == {"gtr-release", "gtr-paper", "gtr-mini", "gtr-smoke", "gtr-tiny"}
     assert get_preset("fit").model is None
     assert get_preset("gtr-paper").model.decoder_width == 512
     release, paper = get_preset("gtr-release"), get_preset("gtr-paper")

@@ -93,6 +93,13 @@ def test_other_files_go_by_their_names(put: Callable[..., Path], folder: Path) -
     assert find_weights("my-chairs.v2") == path
 
 
+@pytest.mark.parametrize("name", ["gtr-smoke", "gtr-tiny"])
+def test_presets_to_try_training_with_are_listed_when_they_are_there(put: Callable[..., Path], name: str) -> None:
+    assert name not in [e.name for e in list_models()]
+    path = put(name, preset=name)
+    assert (entry(name).state, entry(name).preset, entry(name).path) == ("ready", name, path)
+
+
 def test_missing_weights_say_where_and_what_to_do(folder: Path) -> None:
     with pytest.raises(GtrError) as caught:
         find_weights("gtr-release")
@@ -153,7 +160,7 @@ def test_checksums_are_computed_once(put: Callable[..., Path], folder: Path, mon
         counted.append(path)
         return hash_file(path)
 
-    monkeypatch.setattr(library, "hash_file", count)
+    monkeypatch.setattr(library, "hash_weights", count)
     assert entry("mine", checksums=False).sha256 == ""
     assert not counted
     digest = entry("mine").sha256
