@@ -23,7 +23,7 @@ from gtr_core.training.stage import FieldConfig
 from gtr_core.training.trainer import Trainer
 
 ALONE = World(0, 1, torch.device("cpu"))
-FIELD = FieldConfig(points=PointWeights(distance=1.0, color=1.0, raw_unit=20.0))
+FIELD = FieldConfig(points=PointWeights(distance=1.0, color=1.0))
 PERCEPTUAL = PerceptualWeights(ssim=0.1, gradient=0.1)
 
 

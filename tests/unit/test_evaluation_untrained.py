@@ -9,6 +9,7 @@ from official_inputs import egg_views
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.untrained import untrained_model, untrained_reconstruction
 from gtr_core.feed_forward import reconstruct_feed_forward
+from gtr_core.fields.density_head import RELEASED_HEAD
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.fit.visual_hull import visual_hull
 from gtr_core.metrics.image import psnr
@@ -19,6 +20,7 @@ from gtr_core.presets import get_preset
 from gtr_core.progress import Cancelled
 
 TINY = CONFIGS["gtr-tiny"]
+SMALL_RELEASED = replace(TINY, density_head=RELEASED_HEAD, density_bias=0.0)
 SMALL_MINI = replace(CONFIGS["gtr-mini"], width=96, num_heads=3, num_blocks=3, image_size=64, plane_tokens=6)
 
 
@@ -29,7 +31,7 @@ def views():
 
 def test_an_untrained_network_of_the_released_kind_has_no_surface_of_its_own(views):
     with pytest.raises(GtrError) as empty:
-        reconstruct_feed_forward(untrained_model(TINY), views, grid_resolution=32)
+        reconstruct_feed_forward(untrained_model(SMALL_RELEASED), views, grid_resolution=32)
     assert empty.value.code is ErrorCode.EMPTY_RECONSTRUCTION
 
 

@@ -14,6 +14,7 @@ from gtr_core.model.upsampler import DeconvolutionUpsampler, PixelShuffleUpsampl
 from gtr_core.progress import Cancelled
 
 TINY = CONFIGS["gtr-tiny"]
+PLANES = (1, 3, TINY.plane_channels, TINY.plane_resolution, TINY.plane_resolution)
 
 
 def seeded(seed=0):
@@ -133,7 +134,7 @@ def test_any_number_of_views_in_any_order_and_of_any_divisible_size():
     model, images = tiny(), pictures(views=5, height=16, width=40)
     with torch.no_grad():
         planes = model.planes_from(images)
-        assert planes.shape == (1, 3, TINY.plane_channels, TINY.plane_resolution, TINY.plane_resolution)
+        assert planes.shape == PLANES
         assert torch.allclose(model.planes_from(images[:, [4, 2, 0, 1, 3]]), planes, atol=1e-5)
         assert not torch.allclose(model.planes_from(images[:, :4]), planes, atol=1e-3)
         # where a patch stands in its picture is told by its rays alone
@@ -204,7 +205,7 @@ def test_untrained_mini_is_nearly_empty():
 def test_deconvolution_variant_gives_the_same_planes_shape():
     model = tiny(upsampler="deconvolution")
     assert isinstance(model.upsampler, DeconvolutionUpsampler)
-    assert model.planes_from(pictures()).shape == (1, 3, TINY.plane_channels, TINY.plane_resolution, TINY.plane_resolution)
+    assert model.planes_from(pictures()).shape == PLANES
     released = DeconvolutionUpsampler(replace(ModelConfig(), width=32))
     assert [layer.out_channels for layer in released.layers] == [40, 40, 40]
     with pytest.raises(ValueError, match="power of two, not by 6"):

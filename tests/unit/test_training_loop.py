@@ -169,7 +169,7 @@ def test_the_mesh_stage_survives_a_network_without_any_surface() -> None:
 
 
 def test_the_mesh_stage_brings_a_lost_surface_back() -> None:
-    model = GTR(CONFIGS["gtr-tiny"], generator=torch.Generator().manual_seed(0))
+    model = GTR(replace(CONFIGS["gtr-tiny"], density_bias=-1.5), generator=torch.Generator().manual_seed(0))
     recipe = mesh_recipe(steps=400)
     trainer = small_trainer(
         replace(recipe, schedule=replace(recipe.schedule, learning_rate=1e-2)), model=model, source=BallSource(count=1)
