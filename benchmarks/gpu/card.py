@@ -72,7 +72,7 @@ def _speed(entries: dict[str, Entry]) -> list[str]:
         "",
         f"{rate:.3g} samples/s on one such device at batch {figures['batch']}: {figures['seconds_per_step']:.3g} s per",
         f"step, {figures['peak_memory'] / 2**30:.1f} GiB; with {figures['perceptual']}, without the making of data.",
-        f"The paper's {PAPER_SAMPLES:,} samples at this speed: {hours:,.0f} GPU-hours, {hours / 32:,.0f} hours on 32 GPUs.",
+        f"The paper's {PAPER_SAMPLES:,} samples at this speed: {hours:,.0f} GPU-hours, {hours / 32:,.0f} hours on 32.",
         "",
     ]
 

@@ -57,8 +57,8 @@ def _train(job: Job, stage: Stage, budget: float, more: list[object]) -> Outcome
 
 def _data_options(job: Job) -> list[str]:
     if job.settings.tiny:
-        return ["--threads", "0", "--batch", "2", "--steps", "40"]
-    return ["--threads", "4"]
+        return ["--threads", "0", "--processes", "0", "--batch", "2", "--steps", "40"]
+    return ["--threads", "4", "--processes", str(job.settings.data_processes)]
 
 
 def _figures(rows: list[dict[str, float]]) -> dict[str, float]:

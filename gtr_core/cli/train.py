@@ -52,6 +52,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--lpips-linear", type=Path, metavar="FILE", help="its linear layers, if not in the same file")
     parser.add_argument("--licence", default="", help="of the weights (default: Apache-2.0 for procedural objects)")
     parser.add_argument("--threads", type=int, default=2, help="that make data (default: %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="that draw procedural objects (default: on a GPU one per core)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument(
@@ -128,8 +131,10 @@ def _train(
     from gtr_core.training.trainer import Trainer
     from gtr_core.training.validation import Validation
 
-    if world.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TensorFloat-32 for what stays float32
+    if world.device.type == "cuda" and options.stage == "nerf":
+        # TensorFloat-32 for the decoders, which are most of the work of wide ones. Not where surfaces are searched:
+        # what proves that a block of the grid is empty has to be exact.
+        torch.set_float32_matmul_precision("high")
     description = _description(options, source, lpips)
     if world.is_first:
         claim(options.output, description)
@@ -180,8 +185,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from gtr_core.training.mesh_stage import MeshConfig
     from gtr_core.training.recipes import get_recipe
 
-    for name in ("objects", "steps", "batch", "parts", "learning_rate", "normal", "seed", "threads"):
-        if getattr(options, name) < 0:
+    for name in ("objects", "steps", "batch", "parts", "learning_rate", "normal", "seed", "threads", "processes"):
+        if (getattr(options, name) or 0) < 0:
             raise GtrError(ErrorCode.BAD_INPUT, f"--{name.replace('_', '-')} cannot be negative.", "Choose 0 or more.")
     recipe = get_recipe(options.preset, options.stage)
     schedule = recipe.schedule
@@ -204,7 +209,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 def _source(options: argparse.Namespace) -> TrainingSource:
     if not options.data:
-        return _one_source(PROCEDURAL, options.objects)
+        return _one_source(PROCEDURAL, options)
     named = [text.rpartition("=") if "=" in text else (text, "", "1") for text in options.data]
     try:
         weights = [float(weight) for _, _, weight in named]
@@ -214,7 +219,7 @@ def _source(options: argparse.Namespace) -> TrainingSource:
         ) from error
     if min(weights) <= 0:
         raise GtrError(ErrorCode.BAD_INPUT, "The weight of a source must be above 0.", "Leave the source away.")
-    sources = [_one_source(name, options.objects) for name, _, _ in named]
+    sources = [_one_source(name, options) for name, _, _ in named]
     if len(sources) == 1:
         return sources[0]
     from gtr_core.data.mixed_source import MixedSource
@@ -222,12 +227,12 @@ def _source(options: argparse.Namespace) -> TrainingSource:
     return MixedSource(sources, weights)
 
 
-def _one_source(name: str, objects: int) -> TrainingSource:
-    folder = Path(name)
+def _one_source(name: str, options: argparse.Namespace) -> TrainingSource:
+    folder, objects = Path(name), options.objects
     if name == PROCEDURAL:
-        from gtr_core.data.procedural_source import ProceduralSource
+        from gtr_core.cli.train_procedural import procedural_source
 
-        return ProceduralSource(objects=objects)
+        return procedural_source(options)
     if any(folder.glob("*.tar")):
         from gtr_core.data.shard_source import ShardSource
 

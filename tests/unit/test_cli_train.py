@@ -32,6 +32,12 @@ FEW = ["--steps", "4", "--batch", "2", "--log-steps", "1", "--threads", "0", "--
 CHOOSE_SOURCE = train._source
 
 
+def options(data: list[str], **changes: object) -> argparse.Namespace:
+    """What the choice of a source looks at."""
+    values = {"data": data, "objects": 0, "device": "cpu", "processes": None, "preview_data": False}
+    return argparse.Namespace(**values | changes)
+
+
 @pytest.fixture(autouse=True)
 def balls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data that needs no compiler and no time."""
@@ -161,7 +167,7 @@ def test_sources_are_named_and_weighed(tmp_path: Path) -> None:
     write_mesh(Mesh(torch.eye(3), torch.tensor([[0, 1, 2]])), tmp_path / "one.ply")
 
     def chosen(*data: str) -> str:
-        return CHOOSE_SOURCE(argparse.Namespace(data=list(data), objects=0)).name
+        return CHOOSE_SOURCE(options(list(data))).name
 
     assert chosen() == "procedural objects (family 0)"
     assert chosen(str(tmp_path)) == f"1 meshes of {tmp_path.name}"
