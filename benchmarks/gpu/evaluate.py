@@ -42,7 +42,7 @@ def _evaluate(job: Job, name: str, folder: Path, only: list[str] | None = None) 
     weights = settings.state / "weights" / f"{settings.preset}.safetensors{INDEX}"
     report = job.folder("reports") / name
     arguments: list[object] = ["-m", "gtr_core.cli.main", "evaluate", folder, "-o", report]
-    arguments += ["--weights", f"{settings.preset}={weights}", "--device", settings.device]
+    arguments += ["--weights", f"{settings.preset}={weights}", "--device", settings.evaluation_device]
     arguments += ["--cache", job.folder("truth"), "--jobs", str(settings.evaluation_jobs)]
     arguments += ["--baseline", "white"] if settings.tiny else ["--baseline", "white", "hull", "untrained"]
     arguments += ["--preset", "fit"] if not settings.tiny else []

@@ -57,6 +57,7 @@ class Settings:
         wheels: folder of packages to use; None for none.
         data_processes: that make training data.
         evaluation_jobs: processes of the evaluation.
+        evaluation_device: of the evaluation: the figures need no GPU, and can be had after it was given back.
         commit: of the code, for the records.
         tiny: whether this is a rehearsal with tiny numbers.
     """
@@ -76,6 +77,7 @@ class Settings:
     wheels: Path | None
     data_processes: int
     evaluation_jobs: int
+    evaluation_device: str
     commit: str
     tiny: bool
 

@@ -132,7 +132,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--nvdiffrast", type=Path, help="source folder of nvdiffrast")
     add("--wheels", type=Path, help="folder of packages that this machine lacks")
     add("--data-processes", type=int, help="that make training data (default: one per core but two)")
-    add("--evaluation-jobs", type=int, help="processes of the evaluation (default: up to 8)")
+    add("--evaluation-jobs", type=int, help="processes of the evaluation (default: one per core but one)")
+    add("--evaluation-device", default="cpu", help="of the evaluation (default: %(default)s)")
     add("--commit", default=os.environ.get("GTR_COMMIT", ""), help="of the code, for the records")
     add("--tiny", action="store_true", help="a rehearsal: tiny numbers, no figures of worth")
     return parser.parse_args(argv)
@@ -157,7 +158,8 @@ def chosen(options: argparse.Namespace) -> Settings:
         nvdiffrast=options.nvdiffrast and options.nvdiffrast.resolve(),
         wheels=options.wheels and options.wheels.resolve(),
         data_processes=max(cores - 2, 1) if options.data_processes is None else options.data_processes,
-        evaluation_jobs=options.evaluation_jobs or max(min(cores // 2, 8), 1),
+        evaluation_jobs=options.evaluation_jobs or max(cores - 1, 1),
+        evaluation_device=options.evaluation_device,
         commit=options.commit,
         tiny=options.tiny,
     )

@@ -78,7 +78,7 @@ def take(folder: Path, job: Job) -> str:
         return f"{folder} holds nothing to go on from; everything begins anew."
     with zipfile.ZipFile(report) as archive:
         archive.extractall(job.settings.state)
-    for name in ("packages", "nvdiffrast"):  # what was installed is gone with the machine
+    for name in ("packages", "nvdiffrast", "weights", "validation_objects"):  # what they made has not travelled
         (job.folder("steps") / f"{name}.json").unlink(missing_ok=True)
     moments, index = folder / MOMENTS, folder / f"{job.settings.preset}.safetensors{INDEX}"
     if not moments.is_file() or not index.is_file():

@@ -40,7 +40,7 @@ class LightMesh:
         self._shape: Mesh | None = None
         if len(mesh.faces) > FACES:
             vertices = mesh.vertices.detach().cpu()
-            self._shape = decimate(welded(mesh), FACES)
+            self._shape = decimate(welded(mesh.to("cpu")), FACES)
             found = cKDTree(vertices.numpy()).query(self._shape.vertices.numpy())[1]
             self._nearest = torch.from_numpy(np.asarray(found))
 

@@ -21,10 +21,12 @@ def intersect_box(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, 
     near = torch.minimum(a, b).amax(-1).clamp(min=MIN_NEAR)
     far = torch.maximum(a, b).amin(-1)
     hit = far > near
-    if bool(hit.any()):
-        lowest, highest = near[hit].min(), far[hit].max()
-    else:
-        lowest, highest = near.new_tensor(1.0), far.new_tensor(2.0)
+    if not len(hit):
+        return near, far, hit
+    # without asking whether any hits: a GPU would have to be waited for
+    some = hit.any()
+    lowest = torch.where(some, torch.where(hit, near, torch.inf).min(), 1.0)
+    highest = torch.where(some, torch.where(hit, far, -torch.inf).max(), 2.0)
     return torch.where(hit, near, lowest), torch.where(hit, far, highest), hit
 
 

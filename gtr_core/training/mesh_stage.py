@@ -11,7 +11,7 @@ from torch.nn import functional
 from gtr_core.data.dataset import Batch
 from gtr_core.fields.output import RenderOutput
 from gtr_core.fields.surface import ISO_LEVEL
-from gtr_core.geometry.rasterize import get_rasterizer
+from gtr_core.geometry.rasterize import Rasterizer, get_rasterizer
 from gtr_core.model.gtr import GTR
 from gtr_core.training.batch_field import BatchField
 from gtr_core.training.losses import LossTerms, depth_loss, mean_squared, normal_loss, opacity_loss
@@ -67,6 +67,7 @@ class MeshStage(Stage):
     def __init__(self, model: GTR, config: MeshConfig, perceptual: Perceptual, seed: int) -> None:
         super().__init__(model, config.field_config, perceptual, seed)
         self.config = config
+        self._rasterizer: Rasterizer | None = None
 
     def compare(self, field: BatchField, batch: Batch, terms: LossTerms, share: float) -> None:
         """Equation 3 on the target pictures."""
@@ -91,7 +92,8 @@ class MeshStage(Stage):
     def _draw(self, field: BatchField, batch: Batch) -> tuple[RenderOutput, list[int]]:
         """Pictures (B V, ...) of all objects, and which of these have no surface."""
         assert batch.targets is not None
-        rasterizer = get_rasterizer(field.planes.device)
+        # made once: that of a GPU has memory of its own
+        rasterizer = self._rasterizer = self._rasterizer or get_rasterizer(field.planes.device)
         drawn, missing = [], []
         for index in range(len(field)):
             one, cameras = field.one(index), batch.targets.cameras(index)
