@@ -15,7 +15,7 @@ from gtr_core.model.weights import save_model
 RADIUS = 0.6
 STEPS, POINTS = 250, 2048
 _SLOPE = 10.0
-"""Fall of the raw density per unit of length."""
+"""Fall of the density per unit of length, at the surface."""
 DESCRIPTION = {"preset": "gtr-tiny", "licence": "Apache-2.0", "source": "made by the tests"}
 
 
@@ -30,10 +30,11 @@ def trained() -> GTR:
         planes = model.planes_from(pictures)[0]
         points = torch.rand(POINTS, 3, generator=generator) * 2 - 1
         features = sample_planes(planes, points)
-        raw = config.density_head.raw_at(10.0) + _SLOPE * (RADIUS - points.norm(dim=1, keepdim=True))
+        above_level = _SLOPE * (RADIUS - points.norm(dim=1, keepdim=True))
         above = torch.sigmoid(8 * points[:, 1:2])
         color = above * torch.tensor([0.8, 0.4, 0.2]) + (1 - above) * torch.tensor([0.2, 0.3, 0.8])
-        loss = mse_loss(model.density_mlp(features), raw)
+        raw = model.density_mlp(features) - config.density_head.raw_at(10.0)
+        loss = mse_loss(raw * config.density_head.scale, above_level)
         loss = loss + 20 * mse_loss(torch.sigmoid(model.color_mlp(features)), color)
         optimizer.zero_grad()
         loss.backward()
