@@ -16,7 +16,7 @@ from evaluation_systems import Faulty, Shrunk, WaitsOnce, evaluation
 
 from gtr_core.errors import GtrError
 from gtr_core.evaluation.external import ExternalMeshes
-from gtr_core.evaluation.pair import run_guarded
+from gtr_core.evaluation.pair import run_pair
 from gtr_core.evaluation.ray_executor import RayExecutor
 from gtr_core.evaluation.run import Evaluation, evaluate
 from gtr_core.io.mesh_files import read_mesh, write_mesh
@@ -50,7 +50,7 @@ def report_of(plan: Evaluation) -> dict[str, Any]:
 def same_report(folder: Path, cluster: Any) -> dict[str, Any]:
     """The same evaluation by processes and by the cluster."""
     local, remote = (plan_of(folder / place, folder / "meshes") for place in ("local", "remote"))
-    evaluate(local, lambda: LocalExecutor(1, 1, run_guarded))
+    evaluate(local, lambda: LocalExecutor(1, 1, run_pair))
     evaluate(remote, lambda: RayExecutor(cluster.address))
     return {"local": report_of(local), "remote": report_of(remote)}
 

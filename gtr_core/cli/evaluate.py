@@ -134,7 +134,7 @@ def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executo
     from gtr_core.devices import resolve_device
     from gtr_core.evaluation.choice import SystemChoice, chosen_systems
     from gtr_core.evaluation.lpips_choice import parse_lpips
-    from gtr_core.evaluation.pair import PairSettings, run_guarded
+    from gtr_core.evaluation.pair import PairSettings, run_pair
     from gtr_core.evaluation.provenance import commit, device_name
     from gtr_core.evaluation.rows import ReportFolder
     from gtr_core.evaluation.run import Evaluation
@@ -159,7 +159,7 @@ def _plan(options: argparse.Namespace) -> tuple[Evaluation, Callable[[], Executo
     if options.cluster is None:
         from gtr_core.parallel.local_executor import LocalExecutor
 
-        executor = lambda: LocalExecutor(jobs, threads, run_guarded)  # noqa: E731
+        executor = lambda: LocalExecutor(jobs, threads, run_pair)  # noqa: E731
     else:
         from gtr_core.evaluation.ray_executor import RayExecutor
 

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     from gtr_core.data.contact_sheet import draw_contact_sheet
     from gtr_core.data.objects import find_objects
     from gtr_core.data.render_folder import FAILURES, render_folder
-    from gtr_core.data.rendering_task import RenderSettings, render_guarded
+    from gtr_core.data.rendering_task import RenderSettings, render_object
     from gtr_core.parallel.cores import jobs_and_threads
     from gtr_core.parallel.local_executor import LocalExecutor
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     progress = ProgressBar(check)
     try:
         tally = render_folder(
-            objects, options.output, settings, lambda: LocalExecutor(jobs, threads, render_guarded),
+            objects, options.output, settings, lambda: LocalExecutor(jobs, threads, render_object),
             shard_objects=options.shard, progress=progress,
         )  # fmt: skip
         progress.finish()

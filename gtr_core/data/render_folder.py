@@ -11,7 +11,7 @@ from gtr_core.data.objects import ObjectFile
 from gtr_core.data.rendering_task import Rendered, RenderSettings, RenderTask
 from gtr_core.data.shards import read_index, write_shard
 from gtr_core.io.atomic import making_folder, write_atomic
-from gtr_core.parallel.executor import Died, Executor
+from gtr_core.parallel.executor import Event, Executor, Failed
 from gtr_core.progress import Cancelled, Progress, no_progress
 
 FAILURES = "failures.json"
@@ -77,14 +77,15 @@ def render_folder(
             tasks.append(task)
     writer = _Writer(out, shard_objects)
     try:
-        for task, rendered in _run(tasks, executor, tally, progress):
-            if rendered.reason:
-                tally.failures[task.file.name] = rendered.reason
+        for event in _run(tasks, executor, tally, progress):
+            name = event.task.file.name
+            if isinstance(event, Failed):
+                tally.failures[name] = event.reason
                 continue
             tally.rendered += 1
-            if rendered.notes:
-                tally.notes[task.file.name] = rendered.notes
-            writer.add(task, rendered)
+            if event.outcome.notes:
+                tally.notes[name] = event.outcome.notes
+            writer.add(event.task, event.outcome)
     except Cancelled as stop:
         done = tally.kept + tally.rendered
         raise Cancelled(
@@ -110,7 +111,7 @@ def _run(
     executor: Callable[[], Executor[RenderTask, Rendered]],
     tally: RenderTally,
     progress: Progress,
-) -> Iterator[tuple[RenderTask, Rendered]]:
+) -> Iterator[Event[RenderTask, Rendered]]:
     waiting, under_way, done = list(reversed(tasks)), 0, tally.kept
     progress("draw", done, tally.objects)
     if not tasks:
@@ -123,7 +124,7 @@ def _run(
                 under_way += 1
             for event in running.wait(_BEAT):
                 under_way, done = under_way - 1, done + 1
-                yield event.task, Rendered({}, event.reason) if isinstance(event, Died) else event.outcome
+                yield event
             progress("draw", done, tally.objects)
     finally:
         running.close()

@@ -12,7 +12,6 @@ from gtr_core.data.objects import ObjectFile, load_object
 from gtr_core.data.render_dataset import render_views
 from gtr_core.data.shards import encode_views
 from gtr_core.data.training_cameras import CameraRange, sample_generator
-from gtr_core.errors import GtrError
 
 ANYWHERE = CameraRange(elevations=(-90.0, 90.0), radii=(1.05, 1.4), standard=0.0, around=0.0)
 """Evenly over the whole sphere; one field of view and one distance per object. The radii are in those of the object, so
@@ -59,27 +58,15 @@ class RenderTask:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What came of an object: the files of its views, or why there are none.
+    """The views of an object.
 
     Args:
-        files: of the shard, by the last part of their names; empty when it failed.
-        reason: one sentence; empty when it went well.
+        files: of the shard, by the last part of their names.
         notes: what to know about the object, one sentence each.
     """
 
     files: dict[str, bytes]
-    reason: str = ""
     notes: tuple[str, ...] = ()
-
-
-def render_guarded(task: RenderTask) -> Rendered:
-    """Draw an object; at the border of a process, so an error that nobody foresaw is a reason as well."""
-    try:
-        return render_object(task)
-    except GtrError as error:
-        return Rendered({}, str(error))
-    except Exception as error:
-        return Rendered({}, f"Unforeseen {type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 def render_object(task: RenderTask) -> Rendered:

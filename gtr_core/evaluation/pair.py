@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,8 +28,6 @@ from gtr_core.progress import Progress, no_progress
 
 _KEPT_TRUTHS = 2
 """Objects whose views a process keeps in memory, about 80 MB each."""
-_LONGEST_REASON = 300
-"""Characters of the message of an unforeseen error."""
 _NO_FOLDER = ReportFolder(Path())
 """Paths in the results are relative to the report."""
 
@@ -128,14 +125,6 @@ def run_pair(task: PairTask, load: Loader | None = None, progress: Progress = no
     return _judged(task, true_object, replace(blank, object_digest=true_object.digest), progress)
 
 
-def run_guarded(task: PairTask, load: Loader | None = None) -> PairOutcome:
-    """As :func:`run_pair`, at the border of a process: an error that nobody foresaw is a failed row as well."""
-    try:
-        return run_pair(task, load)
-    except Exception as error:
-        return PairOutcome(failed_rows(task, _unforeseen(error)))
-
-
 def failed_rows(task: PairTask, reason: str, blank: Row | None = None, done: Iterable[str] = ()) -> tuple[Row, ...]:
     """Rows of the variants that are not ``done``, all for the same reason."""
     blank = blank or Row(
@@ -195,14 +184,6 @@ def _truth_files(truth: GroundTruth, protocol: Protocol) -> dict[str, bytes]:
         str(_NO_FOLDER.inputs_picture(name)): inputs_picture(truth, protocol),
         str(_NO_FOLDER.truth_mesh(name)): LightMesh(mesh).glb(mesh, None),
     }
-
-
-def _unforeseen(error: Exception) -> str:
-    text = " ".join(str(error).split())[:_LONGEST_REASON]
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return f"The memory ran out. {text}".strip()
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"Unforeseen {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {text}"
 
 
 def _load(file: ObjectFile) -> TrueObject:

@@ -14,9 +14,10 @@ import torch
 
 from gtr_core.data.objects import ObjectFile, TrueObject, load_object
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.evaluation.pair import PairOutcome, PairTask, run_guarded
+from gtr_core.evaluation.pair import PairOutcome, PairTask, run_pair
 from gtr_core.evaluation.system import System
-from gtr_core.parallel.executor import Died, Event, Finished
+from gtr_core.parallel.executor import Event, Failed
+from gtr_core.parallel.guarded import Raised, event_of, guarded
 
 _PATIENCE = 10.0
 """Seconds in which a cluster has to answer."""
@@ -76,7 +77,7 @@ class RayExecutor:
         self._under_way[self._pair.remote(task, reference, system)] = task
 
     def wait(self, seconds: float) -> list[Event[PairTask, PairOutcome]]:
-        """Results and deaths."""
+        """Results and failures."""
         if not self._under_way:
             return []
         done, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=seconds)
@@ -94,16 +95,16 @@ class RayExecutor:
         task = self._under_way.pop(reference)
         errors = self._ray.exceptions
         try:
-            return Finished(task, self._ray.get(reference))
+            return event_of(task, self._ray.get(reference))
         except (errors.NodeDiedError, errors.LocalRayletDiedError, errors.ObjectLostError):
             self._objects.pop(task.file, None)
-            return Died(task, "Its machine left the cluster.", innocent=True)
+            return Failed(task, "Its machine left the cluster.", innocent=True)
         except errors.OutOfMemoryError:
-            return Died(task, "Its process was killed because the memory of its machine ran out.")
+            return Failed(task, "Its process was killed because the memory of its machine ran out.")
         except errors.WorkerCrashedError:
-            return Died(task, "Its process crashed or was killed.")
+            return Failed(task, "Its process crashed or was killed.")
         except errors.RayError as error:
-            return Died(task, f"The cluster could not run it: {_first_line(error)}")
+            return Failed(task, f"The cluster could not run it: {_first_line(error)}")
 
 
 def _connected(address: str) -> Any:
@@ -148,7 +149,7 @@ def _no_cluster(address: str, reason: str) -> GtrError:
     )
 
 
-def _run(task: PairTask, true_object: TrueObject | str, system: System) -> PairOutcome:
+def _run(task: PairTask, true_object: TrueObject | str, system: System) -> PairOutcome | Raised:
     """A pair on a machine of the cluster; the object is a sentence where it could not be read."""
 
     def load(file: ObjectFile) -> TrueObject:
@@ -158,7 +159,7 @@ def _run(task: PairTask, true_object: TrueObject | str, system: System) -> PairO
         return true_object
 
     torch.set_num_threads(1)
-    return run_guarded(replace(task, system=system), load)
+    return guarded(lambda: run_pair(replace(task, system=system), load))
 
 
 def _read(file: ObjectFile) -> TrueObject | str:

@@ -17,7 +17,7 @@ from gtr_core.evaluation.rows import ReportFolder, ReportHeader, SystemEntry
 from gtr_core.evaluation.schedule import ATTEMPTS, Schedule
 from gtr_core.evaluation.system import System
 from gtr_core.io.atomic import making_folder
-from gtr_core.parallel.executor import Died, Event, Executor
+from gtr_core.parallel.executor import Event, Executor, Finished
 from gtr_core.progress import Cancelled, Progress, no_progress
 
 _BEAT = 0.2
@@ -186,7 +186,7 @@ class _Run:
 
     def _take(self, event: Event[PairTask, PairOutcome]) -> None:
         self._under_way -= 1
-        if not isinstance(event, Died):
+        if isinstance(event, Finished):
             self._schedule.ended(event.task)
             self._keep(event.outcome)
         elif not event.innocent:

@@ -11,15 +11,15 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True)
 class Finished(Generic[Task, Outcome]):
-    """A task that came to its end, whether well or not."""
+    """A task that gave something."""
 
     task: Task
     outcome: Outcome
 
 
 @dataclass(frozen=True)
-class Died(Generic[Task]):
-    """A task whose process ended under it.
+class Failed(Generic[Task]):
+    """A task that gave nothing: it raised an error, or its process ended under it.
 
     Args:
         task: the task.
@@ -32,7 +32,7 @@ class Died(Generic[Task]):
     innocent: bool = False
 
 
-Event = Finished[Task, Outcome] | Died[Task]
+Event = Finished[Task, Outcome] | Failed[Task]
 
 
 class Executor(Protocol[Task, Outcome]):

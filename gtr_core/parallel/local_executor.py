@@ -8,13 +8,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic
 
 import torch
 
-from gtr_core.parallel.executor import Died, Event, Finished, Outcome, Task
+from gtr_core.parallel.executor import Event, Failed, Outcome, Task
+from gtr_core.parallel.guarded import event_of, guarded
 
 _PATIENCE = 10.0
 """Seconds in which a process that has closed its pipe has to be gone."""
@@ -28,7 +30,7 @@ class LocalExecutor(Generic[Task, Outcome]):
     Args:
         jobs: processes.
         threads: of each.
-        function: runs a task; of a module, so that a new process finds it, and it lets no error out.
+        function: runs a task; of a module, so that a new process finds it.
     """
 
     def __init__(self, jobs: int, threads: int, function: Callable[[Task], Outcome]) -> None:
@@ -49,7 +51,7 @@ class LocalExecutor(Generic[Task, Outcome]):
             worker.connection.send(task)
 
     def wait(self, seconds: float) -> list[Event[Task, Outcome]]:
-        """Results and deaths."""
+        """Results and failures."""
         by_handle = {handle: worker for worker in self._busy for handle in (worker.connection, worker.process.sentinel)}
         ready = wait(list(by_handle), seconds)
         return [self._event(worker) for worker in dict.fromkeys(by_handle[handle] for handle in ready)]  # type: ignore[index]
@@ -68,9 +70,9 @@ class LocalExecutor(Generic[Task, Outcome]):
         try:
             outcome = worker.connection.recv()
         except (EOFError, OSError):
-            return Died(task, _reason(worker.end()))
+            return Failed(task, _reason(worker.end()))
         self._idle.append(worker)
-        return Finished(task, outcome)
+        return event_of(task, outcome)
 
     def _ready_worker(self) -> _Worker:
         while self._idle:
@@ -126,7 +128,7 @@ def _serve(connection: Connection, threads: int, function: Callable[[Any], Any])
             task = connection.recv()
         except EOFError:
             return
-        connection.send(function(task))
+        connection.send(guarded(partial(function, task)))
 
 
 def _end_with_parent() -> None:

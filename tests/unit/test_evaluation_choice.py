@@ -13,7 +13,7 @@ from gtr_core.errors import GtrError
 from gtr_core.evaluation.choice import SystemChoice, chosen_systems
 from gtr_core.evaluation.external import external_meshes
 from gtr_core.evaluation.lpips_choice import parse_lpips
-from gtr_core.evaluation.pair import PairTask, run_guarded
+from gtr_core.evaluation.pair import PairTask, run_pair
 from gtr_core.evaluation.snapshots import Milestones
 from gtr_core.io.mesh_files import write_mesh
 from gtr_core.metrics.lpips_backbones import BACKBONES
@@ -98,7 +98,7 @@ def test_meshes_of_another_program_are_brought_into_the_frame(tmp_path: Path) ->
     turned = replace(mesh, vertices=mesh.vertices[:, [1, 2, 0]] * 40 + 7)
     write_mesh(turned, folder / "a.glb")
     system = external_meshes("other", folder)
-    (row,) = run_guarded(PairTask(plan.objects[0], system, system.digest("a"), plan.settings)).rows
+    (row,) = run_pair(PairTask(plan.objects[0], system, system.digest("a"), plan.settings)).rows
     assert row.status == "ok"
     assert row.mask_iou > 0.9
     assert row.psnr > 20
@@ -108,7 +108,7 @@ def test_meshes_of_another_program_are_brought_into_the_frame(tmp_path: Path) ->
     before = system.digest("a")
     write_mesh(mesh, folder / "a.glb")
     assert system.digest("a") != before
-    (row,) = run_guarded(PairTask(plan.objects[1], system, system.digest("b"), plan.settings)).rows
+    (row,) = run_pair(PairTask(plan.objects[1], system, system.digest("b"), plan.settings)).rows
     assert row.reason == f"There is no mesh of b in {folder} (.glb, .obj, .ply)."
 
 

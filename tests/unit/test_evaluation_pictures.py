@@ -14,7 +14,7 @@ from texture_scene import make_field, painted_ball
 from gtr_core.evaluation.drawing import Drawing, facing
 from gtr_core.evaluation.light_mesh import FACES, LightMesh
 from gtr_core.evaluation.lpips_choice import parse_lpips
-from gtr_core.evaluation.pair import PairTask, run_guarded
+from gtr_core.evaluation.pair import PairTask, run_pair
 from gtr_core.evaluation.pictures import TILE, error_colors
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.geometry.cameras import orbit
@@ -87,7 +87,7 @@ def test_lpips_is_a_figure_with_weights_alone(tmp_path: Path) -> None:
     task = PairTask(plan.objects[0], system, system.digest("a"), plan.settings)
     backbone, linear = write_fake_weights("squeeze", tmp_path)
     chosen = replace(plan.settings, lpips=parse_lpips(f"squeeze={backbone},{linear}"))
-    (without,), (row,) = run_guarded(task).rows, run_guarded(replace(task, settings=chosen)).rows
+    (without,), (row,) = run_pair(task).rows, run_pair(replace(task, settings=chosen)).rows
     assert without.lpips is None
     assert row.lpips > 0
     assert "lpips" not in row.missing
@@ -98,7 +98,7 @@ def test_lpips_is_a_figure_with_weights_alone(tmp_path: Path) -> None:
 def test_pictures_are_tiles_of_four_views(tmp_path) -> None:
     plan = evaluation(tmp_path, [], "a", replace(SMALL, num_novel=20))
     system = Shrunk(variants=("",))
-    outcome = run_guarded(PairTask(plan.objects[0], system, system.digest("a"), plan.settings, with_truth=True))
+    outcome = run_pair(PairTask(plan.objects[0], system, system.digest("a"), plan.settings, with_truth=True))
     sizes = {name: Image.open(io.BytesIO(data)).size for name, data in outcome.files if name.endswith(".png")}
     assert sizes == {
         "pictures/a/truth.png": (4 * TILE, 2 * TILE),

@@ -15,12 +15,13 @@ from PIL import Image
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.baselines import WhitePictures
-from gtr_core.evaluation.pair import run_guarded
+from gtr_core.evaluation.pair import run_pair
 from gtr_core.evaluation.rows import ReportFolder, file_stem
 from gtr_core.evaluation.run import Evaluation, evaluate
 from gtr_core.evaluation.schedule import ATTEMPTS
 from gtr_core.io.mesh_files import read_mesh
-from gtr_core.parallel.executor import Died, Finished
+from gtr_core.parallel.executor import Failed
+from gtr_core.parallel.guarded import event_of, guarded
 from gtr_core.parallel.local_executor import LocalExecutor
 from gtr_core.progress import Cancelled
 
@@ -42,14 +43,14 @@ class Here:
         return [self.event(task) for task in done]
 
     def event(self, task):
-        return Finished(task, run_guarded(task))
+        return event_of(task, guarded(lambda: run_pair(task)))
 
     def close(self) -> None:
         self.closed = True
 
 
 def local() -> LocalExecutor:
-    return LocalExecutor(2, 1, run_guarded)
+    return LocalExecutor(2, 1, run_pair)
 
 
 @pytest.fixture(autouse=True)
@@ -224,7 +225,7 @@ class Leaving(Here):
     def event(self, task):
         if Leaving.lost < self.times:
             Leaving.lost += 1
-            return Died(task, "Its machine left the cluster.", innocent=True)
+            return Failed(task, "Its machine left the cluster.", innocent=True)
         return super().event(task)
 
 

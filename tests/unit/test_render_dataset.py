@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import trimesh
 from gtr_core.cli.main import OK, USER_ERROR, main
 from gtr_core.data.objects import ObjectFile, find_objects
 from gtr_core.data.render_folder import FAILURES, newest, render_folder
-from gtr_core.data.rendering_task import Rendered, RenderSettings, RenderTask, render_guarded, render_object
+from gtr_core.data.rendering_task import Rendered, RenderSettings, RenderTask, render_object
 from gtr_core.data.shards import decode_views, read_index, read_object
 from gtr_core.parallel.local_executor import LocalExecutor
 from gtr_core.progress import Cancelled
@@ -36,10 +37,10 @@ def killed_by_the_plank(task: RenderTask) -> Rendered:
     """A process that dies under one of its objects."""
     if task.file.name == "plank":
         os.kill(os.getpid(), signal.SIGKILL)
-    return render_guarded(task)
+    return render_object(task)
 
 
-def rendered(meshes: Path, out: Path, function=render_guarded, **options):
+def rendered(meshes: Path, out: Path, function=render_object, **options):
     return render_folder(find_objects(meshes), out, SETTINGS, lambda: LocalExecutor(2, 1, function), **options)
 
 
@@ -105,6 +106,21 @@ def test_a_process_that_dies_costs_its_object_only(meshes: Path, tmp_path: Path)
     tally = rendered(meshes, tmp_path / "out", killed_by_the_plank)
     assert set(tally.failures) == {"broken", "plank"}
     assert "killed" in tally.failures["plank"]
+    assert set(entries(tmp_path / "out")) == {"cube", "slab"}
+
+
+def fails_with_the_plank(task: RenderTask) -> Rendered:
+    """Meets something that nobody foresaw in one of its objects."""
+    if task.file.name == "plank":
+        raise ZeroDivisionError("it was not\nforeseen")
+    return render_object(task)
+
+
+def test_an_error_that_nobody_foresaw_costs_its_object_only(meshes: Path, tmp_path: Path) -> None:
+    tally = rendered(meshes, tmp_path / "out", fails_with_the_plank)
+    assert set(tally.failures) == {"broken", "plank"}
+    words = r"Unforeseen ZeroDivisionError in test_render_dataset\.py, line \d+: it was not foreseen"
+    assert re.fullmatch(words, tally.failures["plank"])
     assert set(entries(tmp_path / "out")) == {"cube", "slab"}
 
 
