@@ -14,7 +14,7 @@ from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.rays import pixel_rays
 from gtr_core.views import Views
 
-_REACH = 1.75
+RAY_REACH = 1.75
 """Radius of a sphere that holds the box [-1, 1]^3."""
 _MAX_STEPS = 48
 _HIT = 1e-3
@@ -101,7 +101,7 @@ def trace(surface: SdfGrid, rays: MaskRays) -> tuple[Tensor, Tensor]:
         (N,) distance along the ray to the surface, or to the point that comes closest to it; (N,) bool, hit or not.
     """
     centre_distance = rays.origins.norm(dim=-1)
-    distance = (centre_distance - _REACH).clamp(min=0.05)
+    distance = (centre_distance - RAY_REACH).clamp(min=0.05)
     closest, closest_at = torch.full_like(distance, torch.inf), distance.clone()
     hit = torch.zeros_like(distance, dtype=torch.bool)
     active = torch.arange(len(distance), device=distance.device)
@@ -114,7 +114,7 @@ def trace(surface: SdfGrid, rays: MaskRays) -> tuple[Tensor, Tensor]:
         hit[active[arrived]] = True
         step = torch.where(arrived, value, (value * _RELAXATION).clamp(min=_MIN_STEP))
         distance[active] = at + step
-        active = active[~arrived & (at + step < centre_distance[active] + _REACH)]
+        active = active[~arrived & (at + step < centre_distance[active] + RAY_REACH)]
         if len(active) == 0:
             break
     return torch.where(hit, distance, closest_at), hit

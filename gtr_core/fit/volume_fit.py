@@ -2,13 +2,16 @@
 
 What is searched is a signed distance whose intersection with the hull is the object. So outlines and thin parts stay
 as sharp as the masks, and the fit decides only how much of the hull is too much. Each step takes some rays of the
-masks and pulls the distance by four forces:
+masks and pulls the distance by five forces:
 
 - photo-consistency: the volume-rendered expectation, along the ray, of how badly the other views that see the point
   disagree with the ray's pixel;
 - masks: every ray must hit something;
 - Eikonal: the gradient has length 1;
-- bending: the Laplacian of the distance, which is the mean curvature, is small.
+- bending: the Laplacian of what was changed of the likely shape that the fit starts from is small: the change is
+  smooth, the shape need not be;
+- likelihood: what was changed is small. Its pull is limited, so that colours overrule it wherever they say something;
+  where they say nothing, as on a plain surface, chance cannot add up to dents.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 
-from gtr_core.fit.hull_smoothing import smoothed_hull
 from gtr_core.fit.levels import LevelsOfDetail
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
+from gtr_core.fit.rounded_hull import rounded_hull
 from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
@@ -51,7 +54,7 @@ class FitConfig:
 
     Args:
         stages: from coarse to fine.
-        smoothing: sigma of the blur of the hull that the fit starts from, world units.
+        roundness: of the likely shape that the fit starts from; see :func:`rounded_hull`.
         rays: per step.
         samples: per ray, within ``band`` of the surface.
         band: half the sampled length along a ray, in widths of the stage.
@@ -61,9 +64,11 @@ class FitConfig:
         photo: weight of the photo-consistency.
         masks: weight of the rays that must hit.
         eikonal: weight of the gradient's length.
-        bending: weight of the curvature.
+        bending: weight of the curvature of what was changed.
         edge: curvature times spacing beyond which bending costs linearly instead of by its square, so that edges
             may stay sharp.
+        likelihood: weight of what was changed, per world unit.
+        slack: change beyond which likelihood costs linearly, world units.
     """
 
     stages: tuple[FitStage, ...] = (
@@ -72,7 +77,7 @@ class FitConfig:
         FitStage(96, 70, 128, 0.015),
         FitStage(128, 50, 256, 0.01),
     )
-    smoothing: float = 0.12
+    roundness: float = 0.9
     rays: int = 3000
     samples: int = 15
     band: float = 4.0
@@ -84,6 +89,8 @@ class FitConfig:
     eikonal: float = 0.05
     bending: float = 0.2
     edge: float = 1.0
+    likelihood: float = 0.1
+    slack: float = 0.02
 
 
 def fit_surface(
@@ -109,9 +116,10 @@ def fit_surface(
     config = config or FitConfig()
     generator = torch.Generator(device=hull.values.device).manual_seed(seed)
     total = sum(stage.steps for stage in config.stages)
-    carved, done = smoothed_hull(hull, config.smoothing), 0
+    likely = rounded_hull(views, hull, config.roundness)
+    carved, done = likely, 0
     for stage in config.stages:
-        fit = _StageFit(views, hull, carved, config, stage, generator)
+        fit = _StageFit(views, hull, likely, carved, config, stage, generator)
         for step in range(stage.steps):
             progress("fit", done, total)
             fit.step(step)
@@ -132,6 +140,7 @@ class _StageFit:
 
     views: Views
     hull: SdfGrid
+    likely: SdfGrid
     start: SdfGrid
     config: FitConfig
     stage: FitStage
@@ -140,6 +149,7 @@ class _StageFit:
     def __post_init__(self) -> None:
         size = self.stage.resolution
         self.base = self.start.resampled(size).values
+        self.expected = self.likely.resampled(size).values
         self.levels = LevelsOfDetail(size, self.base.device)
         self.optimizer = torch.optim.Adam(self.levels.grids, lr=self.config.learning_rate, betas=(0.9, 0.95), eps=1e-12)
         self.rays = MaskRays.of(self.views, self.stage.image_size)
@@ -194,10 +204,13 @@ class _StageFit:
         config, spacing = self.config, carved.spacing
         values = carved.values.flatten()[self.stencils]
         gradient = (values[:, 1:4] - values[:, 4:]) / (2 * spacing)
-        bend = (values[:, 1:].sum(1) - 6 * values[:, 0]) / spacing
+        change = values - self.expected.flatten()[self.stencils]
+        bend = (change[:, 1:].sum(1) - 6 * change[:, 0]) / spacing
+        none = torch.zeros_like(bend)
         eikonal = (gradient.norm(dim=-1) - 1).square().mean()
-        bending = smooth_l1_loss(bend, torch.zeros_like(bend), beta=config.edge)
-        loss: Tensor = config.eikonal * eikonal + config.bending * bending
+        bending = smooth_l1_loss(bend, none, beta=config.edge)
+        unlikely = smooth_l1_loss(change[:, 0], none, beta=config.slack)
+        loss: Tensor = config.eikonal * eikonal + config.bending * bending + config.likelihood * unlikely
         return loss
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gtr_core.errors import ErrorCode, GtrError
-from gtr_core.fit.hull_smoothing import gaussian_blur
+from gtr_core.fit.gaussian_blur import gaussian_blur
 from gtr_core.fit.mask_rays import MaskRays, trace
 from gtr_core.fit.missed_rays import restore_missed
 from gtr_core.fit.photo_consistency import Witnesses, disagreement

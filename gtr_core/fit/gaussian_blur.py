@@ -1,25 +1,10 @@
-"""A rounder shape inside the visual hull to start a fit from."""
+"""Gaussian blur of a grid."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv3d, pad
-
-from gtr_core.fit.sdf_grid import SdfGrid
-
-
-def smoothed_hull(hull: SdfGrid, sigma: float) -> SdfGrid:
-    """The hull's distance blurred by a Gaussian, so that its creases, which no view has seen, become round.
-
-    Blurring alone shrinks a shape: thin parts vanish. The fit that starts here grows until every ray of the masks
-    hits something again, and only the intersection with the hull counts.
-
-    Args:
-        hull: distance of the visual hull.
-        sigma: of the Gaussian, in world units.
-    """
-    return SdfGrid(gaussian_blur(hull.values, sigma / hull.spacing))
 
 
 def gaussian_blur(values: Tensor, sigma: float) -> Tensor:
