@@ -59,7 +59,8 @@ def save_tiny_networks(root: Path) -> dict[str, Path]:
 
 def config_for(kind: str, folder: Path | str, **options: bool | str) -> ModelConfig:
     encoder = "vae" if kind in VAES else "dino"
-    return replace(CONFIGS["gtr-tiny"], encoder=encoder, encoder_options={"pretrained": str(folder), **options})
+    narrow = replace(CONFIGS["gtr-tiny"], width=32, num_heads=2)
+    return replace(narrow, encoder=encoder, encoder_options={"pretrained": str(folder), **options})
 
 
 def encoder_for(kind: str, folder: Path | str, **options: bool | str) -> Encoder:
