@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -81,7 +82,10 @@ def device_name(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """The version that is measured."""
+    """The version that is measured; ``GTR_COMMIT`` says it where the history is not there."""
+    given = os.environ.get("GTR_COMMIT")
+    if given or shutil.which("git") is None:
+        return given or "unknown"
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 from job import HERE, Job, Outcome
 
 from gtr_core.model.weights_parts import INDEX
 
+_LACK = "The package trimesh is not here: bring it along (--wheels), or evaluate what came back elsewhere (--take)."
+
+
+def _lacks_packages(job: Job) -> bool:
+    return find_spec("trimesh") is None and not (job.settings.state / "site" / "trimesh").is_dir()
+
 
 def make_objects(job: Job) -> Outcome:
     """Meshes of the validation objects."""
+    if _lacks_packages(job):
+        return Outcome("absent", _LACK)
     folder = job.folder("objects")
     arguments = [HERE / "make_objects.py", "--count", str(job.settings.validation_objects), "--out", folder]
     arguments += ["--resolution", "40" if job.settings.tiny else "224"]
@@ -31,6 +40,8 @@ def objects(job: Job) -> Outcome:
     folder = job.settings.objects
     if folder is None:
         return Outcome("absent", "No folder of objects was given (GTR_OBJECTS or --objects).")
+    if _lacks_packages(job):
+        return Outcome("absent", _LACK)
     from gtr_core.data.objects import find_objects
 
     names = [file.name for file in find_objects(folder)][: job.settings.most_objects]
@@ -38,6 +49,8 @@ def objects(job: Job) -> Outcome:
 
 
 def _evaluate(job: Job, name: str, folder: Path, only: list[str] | None = None) -> Outcome:
+    if _lacks_packages(job):
+        return Outcome("absent", _LACK)
     settings = job.settings
     weights = settings.state / "weights" / f"{settings.preset}.safetensors{INDEX}"
     report = job.folder("reports") / name

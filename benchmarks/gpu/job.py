@@ -165,6 +165,7 @@ class Job:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "PYTHONUNBUFFERED": "1",
             "GTR_HOME": str(self.settings.state / "home"),
+            "GTR_COMMIT": self.settings.commit,
         }
 
 

@@ -8,7 +8,7 @@ import shutil
 from job import HERE, Job, Outcome
 
 _MARK = "report: "
-_NEEDED_DISK, _NEEDED_MEMORY = 8 << 30, 16 << 30
+_NEEDED_DISK = 8 << 30
 
 
 def device(name: str) -> str:
@@ -56,11 +56,11 @@ def _faults(figures: dict[str, object], *, tiny: bool, gpu: bool) -> list[str]:
     faults = []
     if gpu and figures["tracer"] != "cuda":
         faults.append(f"Procedural objects are traced by the {figures['tracer']} code, not by the GPU.")
-    for name, least in (("disk", _NEEDED_DISK), ("memory", _NEEDED_MEMORY)):
-        free = figures[f"free_{name}"]
-        assert isinstance(free, int)
-        if not tiny and free < least:
-            faults.append(f"Only {free / 2**30:.1f} GiB of {name} are free; {least >> 30} are needed.")
+    # memory is told, not judged: that of a small virtual machine grows as it is used
+    free = figures["free_disk"]
+    assert isinstance(free, int)
+    if not tiny and free < _NEEDED_DISK:
+        faults.append(f"Only {free / 2**30:.1f} GiB of the disk are free; {_NEEDED_DISK >> 30} are needed.")
     return faults
 
 

@@ -34,14 +34,14 @@ def _train(job: Job, stage: Stage, budget: float, more: list[object]) -> Outcome
     settings, run = job.settings, run_folder(job, stage)
     margin, shortest = (8.0, 1.0) if settings.tiny else (_MARGIN, _SHORTEST)
     call = job.left - margin
-    if settings.tiny and not (run / "log.csv").exists():
-        call = min(call, 1.0)  # so that a rehearsal also goes on with a run
     if call < shortest:
         return Outcome("partly", "There is no time for it in this call.")
+    if settings.tiny and stage == "nerf" and not (run / "log.csv").exists():
+        call = min(call, 0.5)  # so that a rehearsal also goes on with a run
     arguments = [
         *("-m", "gtr_core.cli.main", "train", stage, "--preset", settings.preset, "-o", run, *more),
         *("--budget-seconds", f"{budget:g}", "--call-seconds", f"{call:g}", "--device", settings.device),
-        *("--checkpoint-seconds", "120", "--picture-seconds", "150", "--log-steps", "5" if settings.tiny else "20"),
+        *("--checkpoint-seconds", "120", "--picture-seconds", "150", "--log-steps", "1" if settings.tiny else "20"),
         *_data_options(job),
     ]
     ended = job.python(f"train_{stage}", arguments, job.left - margin / 4)
@@ -57,7 +57,7 @@ def _train(job: Job, stage: Stage, budget: float, more: list[object]) -> Outcome
 
 def _data_options(job: Job) -> list[str]:
     if job.settings.tiny:
-        return ["--threads", "0", "--processes", "0", "--batch", "2", "--steps", "40"]
+        return ["--threads", "0", "--processes", "0", "--batch", "2", "--steps", "16"]
     return ["--threads", "4", "--processes", str(job.settings.data_processes)]
 
 

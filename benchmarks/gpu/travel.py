@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from job import Job
+from record import Record
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -80,6 +81,10 @@ def take(folder: Path, job: Job) -> str:
         archive.extractall(job.settings.state)
     for name in ("packages", "nvdiffrast", "weights", "validation_objects"):  # what they made has not travelled
         (job.folder("steps") / f"{name}.json").unlink(missing_ok=True)
+    for name in ("evaluate_validation", "evaluate_objects"):
+        entry = Record(job.folder("steps")).read(name)
+        if entry is not None and entry.outcome.status != "done":  # what it lacked may be here
+            (job.folder("steps") / f"{name}.json").unlink()
     moments, index = folder / MOMENTS, folder / f"{job.settings.preset}.safetensors{INDEX}"
     if not moments.is_file() or not index.is_file():
         return "Results of earlier calls were taken over; no training was under way."
@@ -106,18 +111,20 @@ def _rebuild(moments: Path, index: Path, job: Job) -> dict[str, Any]:
         **{name: place[name] for name in _PLAIN},
         "model": model.state_dict(),
         "average": weights,
-        "optimizer": _optimizer(stored, list(model.parameters())),
+        "optimizer": _optimizer(stored, list(model.parameters()), fused=job.settings.on_gpu),
     }
     save_checkpoint(run / CHECKPOINTS, state)
     return place
 
 
-def _optimizer(stored: dict[str, Tensor], parameters: list[torch.nn.Parameter]) -> dict[str, Any]:
-    """AdamW's state as ``Trainer`` reads it."""
+def _optimizer(stored: dict[str, Tensor], parameters: list[torch.nn.Parameter], *, fused: bool) -> dict[str, Any]:
+    """AdamW's state as ``Trainer`` reads it; it goes on as ``fused`` as it was, also where the state is made."""
     from gtr_core.training.optimizer import OptimizerConfig, make_optimizer
 
     holder = torch.nn.ParameterList(parameter.requires_grad_(True) for parameter in parameters)
     state = make_optimizer(holder, OptimizerConfig()).state_dict()
+    for group in state["param_groups"]:
+        group["fused"] = fused
     shapes = [p.shape for p in parameters if p.ndim > 1] + [p.shape for p in parameters if p.ndim <= 1]
     for number, shape in enumerate(shapes):
         if f"{number}.step" in stored:
