@@ -18,9 +18,9 @@ from gtr_core.evaluation.ground_truth import GroundTruth
 from gtr_core.evaluation.pair import PairSettings
 from gtr_core.evaluation.protocol import Protocol
 from gtr_core.evaluation.provenance import commit
-from gtr_core.evaluation.rows import ReportFolder, digest
+from gtr_core.evaluation.rows import ReportFolder
 from gtr_core.evaluation.run import Evaluation
-from gtr_core.evaluation.system import SystemResult
+from gtr_core.evaluation.system import SelfContained, SystemResult
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress
 
@@ -45,7 +45,7 @@ def evaluation(folder: Path, systems: list, names: str = "ab", protocol: Protoco
 
 
 @dataclass(frozen=True)
-class Shrunk:
+class Shrunk(SelfContained):
     """The true mesh, shrunk: a system that cheats. Two variants of one shape in different colours.
 
     Args:
@@ -57,7 +57,6 @@ class Shrunk:
     name: str = "shrunk"
     share: float = 0.9
     calls: Path | None = None
-    external: bool = False
     variants: tuple[str, ...] = ("", "+2 steps")
 
     @property
@@ -67,12 +66,6 @@ class Shrunk:
     @property
     def key(self) -> str:
         return f'{{"share": {self.share}}}'
-
-    def digest(self, name: str) -> str:
-        return digest(self.key)
-
-    def carried(self, name: str) -> Shrunk:
-        return self
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
         if self.calls is not None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Self
 
 import torch
 
 from gtr_core.devices import resolve_device
 from gtr_core.evaluation.ground_truth import GroundTruth
 from gtr_core.evaluation.protocol import Protocol
-from gtr_core.evaluation.rows import digest
 from gtr_core.evaluation.snapshots import Milestones, Stopwatch, refinement_snapshots
-from gtr_core.evaluation.system import SystemResult
+from gtr_core.evaluation.system import SelfContained, SystemResult
 from gtr_core.evaluation.untrained import untrained_reconstruction
 from gtr_core.fields.render_mesh import render_mesh
 from gtr_core.fit.blend import ProjectionBlend
@@ -27,8 +25,8 @@ from gtr_core.progress import Progress
 _HULL_RESOLUTION = 256
 
 
-class _Baseline:
-    """What the baselines have in common: they read no files and work in the frame of the input cameras."""
+class _Baseline(SelfContained):
+    """What the baselines have in common."""
 
     name: str
 
@@ -38,24 +36,9 @@ class _Baseline:
         return json.dumps({"baseline": self.name})
 
     @property
-    def external(self) -> bool:
-        """In the frame of the input cameras."""
-        return False
-
-    @property
     def variants(self) -> tuple[str, ...]:
         """One result."""
         return ("",)
-
-    def digest(self, name: str) -> str:
-        """The same for every object."""
-        del name
-        return digest(self.key)
-
-    def carried(self, name: str) -> Self:
-        """Itself."""
-        del name
-        return self
 
 
 @dataclass(frozen=True)

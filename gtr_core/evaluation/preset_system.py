@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
 import torch
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.evaluation.ground_truth import GroundTruth
 from gtr_core.evaluation.protocol import Protocol
-from gtr_core.evaluation.rows import digest
 from gtr_core.evaluation.snapshots import Milestones, Stopwatch, refinement_snapshots
-from gtr_core.evaluation.system import SystemResult
+from gtr_core.evaluation.system import SelfContained, SystemResult
 from gtr_core.fields.nerf import render_volume
 from gtr_core.model.weights_parts import hash_weights
 from gtr_core.pipeline import Pipeline, Reconstruction
@@ -32,8 +30,8 @@ _PARTS: dict[Learns, str] = {"color_mlp": "colour model only", "planes": "tripla
 
 
 @dataclass(frozen=True)
-class PresetSystem:
-    """Implements :class:`gtr_core.evaluation.system.System` for a preset.
+class PresetSystem(SelfContained):
+    """Implements :class:`gtr_core.evaluation.system.System` for a preset; its weights have to be on every machine.
 
     Args:
         name: unique in the run.
@@ -72,27 +70,12 @@ class PresetSystem:
         return json.dumps(values, sort_keys=True)
 
     @property
-    def external(self) -> bool:
-        """Presets work in the frame of the input cameras."""
-        return False
-
-    @property
     def variants(self) -> tuple[str, ...]:
         """As the network gives it, by volume rendering, then refined."""
         refined = self.milestones.variants
         if self.parts:
             refined = tuple(f"{variant}, {part}" for part in _PARTS.values() for variant in refined)
         return ("", *((NEURAL,) if self.neural else ()), *refined)
-
-    def digest(self, name: str) -> str:
-        """The same for every object."""
-        del name
-        return digest(self.key)
-
-    def carried(self, name: str) -> Self:
-        """Itself: the weights have to be on every machine."""
-        del name
-        return self
 
     def results(self, truth: GroundTruth, protocol: Protocol, progress: Progress) -> Iterator[SystemResult]:
         """Reconstruct once, then refine on and on."""
@@ -139,8 +122,6 @@ class PresetSystem:
         )
 
     def _neural(self, reconstruction: Reconstruction, protocol: Protocol, watch: Stopwatch) -> SystemResult:
-        from gtr_core.evaluation.snapshots import Stopwatch
-
         drawing = Stopwatch(watch.device)
         drawing.start()
         cameras = protocol.novel_cameras.to(watch.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from gtr_core.evaluation.rows import digest
 from gtr_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,3 +90,27 @@ class System(typing.Protocol):
             GtrError: with the reason why there is no result, or no further one.
         """
         ...
+
+
+class SelfContained(ABC):
+    """What systems have in common that read no file of an object and work in the frame of the input cameras."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """See :class:`System`."""
+
+    @property
+    def external(self) -> bool:
+        """In the frame of the input cameras."""
+        return False
+
+    def digest(self, name: str) -> str:
+        """The same for every object."""
+        del name
+        return digest(self.key)
+
+    def carried(self, name: str) -> Self:
+        """Itself."""
+        del name
+        return self
