@@ -180,11 +180,11 @@ _TINY_MESH = Recipe(
                 perceptual=PerceptualWeights(ssim=0.02, gradient=0.0),
                 field_config=FieldConfig(points=PointWeights(distance=1.0, color=4.0, truncation=(0.05, 0.05))),
             ),
-            request=replace(_TINY_COUNTS, target_views=2, target_size=32),
+            request=replace(_TINY_COUNTS, target_views=2, target_size=64),
             batch=8,
         ),
     ),
-    schedule=Schedule(learning_rate=5e-4, steps=200, warmup_steps=20),
+    schedule=Schedule(learning_rate=2e-4, steps=120, warmup_steps=10),
     optimizer=_TINY_OPTIMIZER,
 )
 
