@@ -27,7 +27,7 @@ def train(folder: Path, device: str) -> None:
     """A few steps of both stages with the smallest network."""
     from gtr_core.cli.main import OK, main
 
-    few = ["--preset", "gtr-tiny", "--steps", "3", "--batch", "2", "--log-steps", "1", "--device", device]
+    few = ["--preset", "gtr-tiny", "--steps", "2", "--batch", "2", "--log-steps", "1", "--device", device]
     few += ["--processes", "1"] if device.startswith("cuda") else []
     for stage, start in (("nerf", []), ("mesh", ["--from", str(folder / "nerf")])):
         if main(["train", stage, *few, *start, "-o", str(folder / stage)]) != OK:

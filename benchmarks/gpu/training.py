@@ -37,7 +37,7 @@ def _train(job: Job, stage: Stage, budget: float, more: list[object]) -> Outcome
     if call < shortest:
         return Outcome("partly", "There is no time for it in this call.")
     if settings.tiny and stage == "nerf" and not (run / "log.csv").exists():
-        call = min(call, 0.5)  # so that a rehearsal also goes on with a run
+        call = min(call, 0.01)  # so that a rehearsal also goes on with a run
     arguments = [
         *("-m", "gtr_core.cli.main", "train", stage, "--preset", settings.preset, "-o", run, *more),
         *("--budget-seconds", f"{budget:g}", "--call-seconds", f"{call:g}", "--device", settings.device),
@@ -57,7 +57,7 @@ def _train(job: Job, stage: Stage, budget: float, more: list[object]) -> Outcome
 
 def _data_options(job: Job) -> list[str]:
     if job.settings.tiny:
-        return ["--threads", "0", "--processes", "0", "--batch", "2", "--steps", "16"]
+        return ["--threads", "0", "--processes", "0", "--batch", "2", "--steps", "6"]
     return ["--threads", "4", "--processes", str(job.settings.data_processes)]
 
 
