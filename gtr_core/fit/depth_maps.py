@@ -103,7 +103,7 @@ class PixelSquare:
 
 def distance_to(marked: Tensor) -> Tensor:
     """Euclidean distance in pixels (V, H, W) to the nearest marked pixel centre of the same image; inf without any."""
-    result = torch.full(marked.shape, torch.inf)
+    result = torch.full(marked.shape, torch.inf, device="cpu")
     for view, image in enumerate(marked.cpu().numpy()):
         if image.any():
             result[view] = torch.from_numpy(ndimage.distance_transform_edt(~image).astype(np.float32))

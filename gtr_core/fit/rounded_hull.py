@@ -83,7 +83,8 @@ def _required_thickness(thickness: Tensor, views: Views) -> Tensor:
     """The least, over the views, of the largest thickness on the ray through each node: (R, R, R)."""
     rays = MaskRays.of(views, _IMAGE_SIZE)
     cameras = rays.cameras
-    largest = torch.cat([_largest_on(thickness, rays, part) for part in torch.split(torch.arange(len(rays)), _CHUNK)])
+    everything = torch.arange(len(rays), device=thickness.device)
+    largest = torch.cat([_largest_on(thickness, rays, part) for part in torch.split(everything, _CHUNK)])
     image = torch.full((len(cameras) * cameras.height * cameras.width,), _ENDLESS, device=largest.device)
     image[rays.pixel] = largest
     image = image.reshape(len(cameras), cameras.height, cameras.width)

@@ -178,10 +178,11 @@ class _StageFit:
 
     def _ray_loss(self, carved: SdfGrid) -> Tensor:
         config, width, rays = self.config, self.stage.width, self.rays
-        chosen = torch.randint(len(rays), (config.rays,), generator=self.generator)
-        offsets = torch.linspace(-1, 1, config.samples) * config.band * width
+        device = rays.origins.device
+        chosen = torch.randint(len(rays), (config.rays,), generator=self.generator, device=device)
+        offsets = torch.linspace(-1, 1, config.samples, device=device) * config.band * width
         spread = config.band * width / (config.samples - 1)
-        jitter = (torch.rand(config.rays, 1, generator=self.generator) * 2 - 1) * spread
+        jitter = (torch.rand(config.rays, 1, generator=self.generator, device=device) * 2 - 1) * spread
         along = self.witnesses.distance[chosen, None] + offsets + jitter
         points = rays.origins[chosen, None] + rays.directions[chosen, None] * along[..., None]
         flat = points.reshape(-1, 3)
