@@ -141,18 +141,13 @@ def summary(folder: Path, judge: Judge) -> dict[str, Any]:
 
 
 def picture(nerf: Path, mesh: Path, judge: Judge) -> Image.Image:
-    """Both curves, and what the network shows at the end of each stage."""
-    shift = judged(nerf)[-1]["step"]
-    rows = judged(nerf) + [{**row, "step": row["step"] + shift} for row in judged(mesh)]
-    curves = [Curve(name, [(row["step"], row[name]) for row in rows]) for name, _ in LOOKS]
-    curves.append(Curve(f"{WANTED:g} dB", [(rows[0]["step"], WANTED), (rows[-1]["step"], WANTED)]))
+    """Both curves, and what the network shows at the end of each stage: the volume, then the mesh."""
+    shift = judged(nerf)[-1]["cpu_seconds"]
+    rows = judged(nerf) + [{**row, "cpu_seconds": row["cpu_seconds"] + shift} for row in judged(mesh)]
+    curves = [Curve(name, [(row["cpu_seconds"], row[name]) for row in rows]) for name, _ in LOOKS]
+    curves.append(Curve(f"{WANTED:g} dB", [(rows[place]["cpu_seconds"], WANTED) for place in (0, -1)]))
     title = f"New views of {judge.objects} objects, {SIDES[0]} px, dB"
-    panels = [draw_curves(title, "step", curves, marks=[(shift, "stage 2")])]
-    errors = [
-        Curve(name, [(row["step"] + first, row["point_color"]) for row in read_log(folder) if "point_color" in row])
-        for name, folder, first in (("stage 1", nerf, 0.0), ("stage 2", mesh, shift))
-    ]
-    panels.append(draw_curves("Squared error of surface colours in training", "step", errors))
+    panels = [draw_curves(title, "CPU seconds", curves, marks=[(shift, "stage 2")])]
     for folder, name in ((nerf, "volume"), (mesh, "mesh")):
         sheet = judge.sheet(folder, name)
         panels.append(sheet.resize((WIDTH, sheet.height * WIDTH // sheet.width), Image.Resampling.LANCZOS))

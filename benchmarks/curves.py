@@ -47,7 +47,7 @@ def draw_curves(
         draw.text((to_x(value), HEIGHT - _BOTTOM + 4), f"{value:g}", _INK, font, anchor="ma")
     for value, name in marks:
         draw.line([(to_x(value), _TOP), (to_x(value), HEIGHT - _BOTTOM)], (150, 150, 150))
-        draw.text((to_x(value) + 4, _TOP), name, _INK, font)
+        draw.text((to_x(value) + 4, HEIGHT - _BOTTOM - 20), name, _INK, font)
     for number, (curve, color) in enumerate(zip(curves, COLORS, strict=False)):
         draw.line([(to_x(x), to_y(y)) for x, y in curve.points], color, width=2)
         draw.text((WIDTH - _RIGHT - 4, HEIGHT - _BOTTOM - 20 - 18 * number), curve.name, color, font, anchor="ra")
