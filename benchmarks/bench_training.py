@@ -105,7 +105,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 def judged(folder: Path) -> list[dict[str, float]]:
     """How the network stood after each call: step, CPU seconds of the calls so far, dB as a volume and as a mesh."""
     path = folder / JUDGED
-    return json.loads(path.read_text()) if path.is_file() else []  # type: ignore[no-any-return]
+    return json.loads(path.read_text()) if path.is_file() else []
 
 
 def run_stage(stage: StageName, folder: Path, judge: Judge, call_seconds: float, extra: list[str]) -> None:
