@@ -70,9 +70,7 @@ def read_header_and_shapes(path: Path) -> tuple[ModelHeader, dict[str, tuple[int
     return ModelHeader(preset, config, licence, source, sum(counts.values()), most), shapes
 
 
-def _add_part(
-    path: Path, metadata: dict[str, str], shapes: dict[str, tuple[int, ...]], counts: dict[str, int]
-) -> None:
+def _add_part(path: Path, metadata: dict[str, str], shapes: dict[str, tuple[int, ...]], counts: dict[str, int]) -> None:
     """Add what one file holds: words about it, shapes of its tensors, how many numbers of each kind."""
     try:
         with safe_open(path, framework="np") as file:
