@@ -64,7 +64,7 @@ def rounded_hull(views: Views, hull: SdfGrid, roundness: float) -> SdfGrid:
 def _thickness(distance: NDArray[np.float32], spacing: float) -> Volume:
     """Radius of the largest ball inside a shape that holds each node, in some steps: (R, R, R), 0 outside."""
     inside = distance < 0
-    # Far from the outlines the hull's distance may claim more room than its nodes leave.
+    # Whichever leaves more room: resampling flattens the hull's distance where it is deepest.
     voxels = _signed_distance(inside, spacing)
     distance = np.where(inside, np.minimum(distance, voxels), distance)
     largest = max(-float(distance.min()), spacing)

@@ -108,9 +108,9 @@ _MINI_MESH = Recipe(
 )
 
 _SMOKE_COUNTS = replace(_MINI_COUNTS, near_points=1024, uniform_points=512, surface_points=512, lifted_points=256)
-_SMOKE_RAYS = Phase(
+_SMOKE_RAYS = replace(
+    _MINI_RAYS,
     until=1.0,
-    loss=replace(_MINI_LOSS, sampling=Sampling(stratified=48, near_surface=16)),
     request=BatchRequest(input_size=128, target_views=2, target_size=128, patch=32),
     batch=8,
 )
