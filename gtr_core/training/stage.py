@@ -25,7 +25,7 @@ class FieldConfig:
         points: weights of direct supervision in space.
         sharpness: factor of the density head's scale at the start and at the end of the run: a soft density learns
             from afar, a sharp one is a surface.
-        bfloat16: whether the transformer computes in it.
+        bfloat16: whether the transformer computes in it on a GPU.
     """
 
     points: PointWeights = field(default_factory=PointWeights)
