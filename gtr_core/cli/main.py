@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from gtr_core.cli import convert, download, evaluate, models, reconstruct, render_dataset, train
+from gtr_core.cli import convert, download, evaluate, models, reconstruct, render_dataset, train, train_prior
 from gtr_core.errors import GtrError
 from gtr_core.progress import Cancelled
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 something to put right (said in one sentence), 130 stopped with Ctrl-C.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (reconstruct, evaluate, models, download, convert, render_dataset, train):
+    for command in (reconstruct, evaluate, models, download, convert, render_dataset, train, train_prior):
         command.add_command(commands)
     return parser
 

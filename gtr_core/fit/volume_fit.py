@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 
 from gtr_core.fit.levels import LevelsOfDetail
+from gtr_core.fit.likely_shape import likely_shape
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
-from gtr_core.fit.rounded_hull import rounded_hull
 from gtr_core.fit.sdf_grid import SdfGrid
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
@@ -54,7 +54,6 @@ class FitConfig:
 
     Args:
         stages: from coarse to fine.
-        roundness: of the likely shape that the fit starts from; see :func:`rounded_hull`.
         rays: per step.
         samples: per ray, within ``band`` of the surface.
         band: half the sampled length along a ray, in widths of the stage.
@@ -77,14 +76,13 @@ class FitConfig:
         FitStage(96, 70, 128, 0.015),
         FitStage(128, 50, 256, 0.01),
     )
-    roundness: float = 0.9
     rays: int = 3000
     samples: int = 15
     band: float = 4.0
     retrace: int = 25
     learning_rate: float = 0.002
     final_rate: float = 0.05
-    photo: float = 0.02
+    photo: float = 0.03
     masks: float = 0.04
     eikonal: float = 0.05
     bending: float = 0.2
@@ -116,7 +114,7 @@ def fit_surface(
     config = config or FitConfig()
     generator = torch.Generator(device=hull.values.device).manual_seed(seed)
     total = sum(stage.steps for stage in config.stages)
-    likely = rounded_hull(views, hull, config.roundness)
+    likely = likely_shape(views, hull)
     carved, done = likely, 0
     for stage in config.stages:
         fit = _StageFit(views, hull, likely, carved, config, stage, generator)
