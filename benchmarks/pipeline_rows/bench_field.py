@@ -77,6 +77,7 @@ def _start(scale: Scale, hidden: int) -> TriplaneField:
     return TriplaneField(planes, density, ColorMlp(3 * channels, hidden, generator=generator))
 
 
+@torch.enable_grad()
 def _fit(field: TriplaneField, steps: int) -> Tensor:
     """Train the density network of ``field`` in place and return the fitted planes, slightly roughened."""
     generator = torch.Generator().manual_seed(1)
