@@ -22,7 +22,8 @@ def decimate(mesh: Mesh, face_limit: int) -> Mesh:
 
     Returns:
         A mesh without colours and texture: its vertices are new ones. More faces than the limit stay when no further
-        edge can go without folding the surface.
+        edge can go without folding the surface. A closed mesh stays closed, but where it is thin two sheets may come to
+        touch along an edge.
 
     Raises:
         GtrError: ``bad_input`` for a limit below 4.
