@@ -79,11 +79,11 @@ def field_of(model: GTR, inputs: PosedPictures, head: DensityHead, *, bfloat16: 
         model: the network.
         inputs: B objects with V pictures each.
         head: to read its raw density with; training sharpens it.
-        bfloat16: whether the transformer computes in it on a GPU (autocast; the weights stay float32). On a CPU it
-            seldom pays and would tie the result to the processor. Planes and decoders are float32 always.
+        bfloat16: whether the transformer computes in it (autocast; the weights stay float32). Planes and decoders are
+            float32 always.
     """
     device = inputs.rgba.device
     conditioning = conditioning_of(inputs)  # never in bfloat16: rays need all their digits
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16 and device.type != "cpu"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         planes = model.planes_from(conditioning)
     return BatchField(planes.float(), model.density_mlp, model.color_mlp, head)

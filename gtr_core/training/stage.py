@@ -67,7 +67,8 @@ class Stage(nn.Module, ABC):
         """
         config = self.field_config
         head = config.head(self.model.config.density_head, share)
-        field = field_of(self.model, batch.inputs, head, bfloat16=config.bfloat16)
+        bfloat16 = config.bfloat16 and _gains_by_bfloat16(batch.inputs.rgba.device)
+        field = field_of(self.model, batch.inputs, head, bfloat16=bfloat16)
         terms = LossTerms(field.planes)
         if batch.points is not None and config.points.used:
             supervise_points(field, batch.points, config.points, terms, share)
@@ -87,3 +88,8 @@ class Stage(nn.Module, ABC):
     @abstractmethod
     def compare(self, field: BatchField, batch: Batch, terms: LossTerms, share: float) -> None:
         """Add the terms that compare renderings of the field with the target pictures."""
+
+
+def _gains_by_bfloat16(device: torch.device) -> bool:
+    """On a CPU it seldom pays, and what is learned would depend on the processor."""
+    return device.type != "cpu"
