@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gtr_core.errors import ErrorCode, GtrError
+from gtr_core.progress import Cancelled
 
 if TYPE_CHECKING:
     from gtr_core.fit.shape_prior import ShapePrior
@@ -23,7 +24,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "train-prior",
         help="train the shape prior of fit",
         description="Train the small network that tells the preset fit what is likely inside a visual hull, on "
-        "procedural objects and on the CPU. The file is written again every few minutes, and at the end.",
+        "procedural objects and on the CPU. The file is written again from time to time, and at the end.",
     )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="weights (safetensors)")
     parser.add_argument(
@@ -39,10 +40,12 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
 
     Raises:
         GtrError: whatever the user can put right.
-        Cancelled: when ``check`` raises it; the last file that was written stays.
+        Cancelled: when ``check`` raises it; the average so far is written before.
     """
     if not options.budget_seconds > 0:
         raise GtrError(ErrorCode.BAD_INPUT, "--budget-seconds must be above 0.", "Give 3600 for an hour.")
+    if options.threads < 1:
+        raise GtrError(ErrorCode.BAD_INPUT, "--threads must be 1 or more.", "Leave it away for one.")
     # Imported here so that the help, and a wrong option, do not wait for torch.
     from gtr_core.fit.shape_prior import save_prior
     from gtr_core.training.shape_prior import train_shape_prior
@@ -59,7 +62,11 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
                 file=sys.stderr, flush=True,
             )  # fmt: skip
             save_prior(prior, options.output)
-        check()
+        try:
+            check()
+        except Cancelled:
+            save_prior(prior, options.output)
+            raise Cancelled(f"Stopped; what was learned so far is written to {options.output}.") from None
 
     prior = train_shape_prior(options.budget_seconds, seed=options.seed, threads=options.threads, on_step=on_step)
     save_prior(prior, options.output)

@@ -24,6 +24,7 @@ from gtr_core.fit.shape_prior import RESOLUTION, ShapePrior
 from gtr_core.fit.visual_hull import HullDistance
 from gtr_core.geometry.cameras import DISTANCE, FOV_DEGREES, Cameras, camera_set, orbit
 from gtr_core.training.optimizer import AveragedWeights, OptimizerConfig, make_optimizer, set_rate
+from gtr_core.training.schedule import Schedule
 from gtr_core.views import Views
 
 _IMAGE_SIZE = 128
@@ -45,15 +46,15 @@ class PriorRecipe:
 
     Args:
         batch: objects in a step.
-        learning_rate: the highest; a cosine takes it to 0 at the end of the budget.
-        warmup_steps: over which it rises.
+        schedule: of the learning rate, which reaches 0 at the end of the budget.
         close_weight: how much more nodes close to the true surface count.
         optimizer: AdamW and the average of the weights, which is the result.
     """
 
     batch: int = 4
-    learning_rate: float = 1.2e-3
-    warmup_steps: int = 50
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(learning_rate=1.2e-3, steps=10_000, warmup_steps=50, clock="seconds")
+    )
     close_weight: float = 4.0
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(betas=(0.9, 0.98), weight_decay=0.02, ema=0.998)
@@ -95,17 +96,17 @@ def train_shape_prior(
         The network with averaged weights.
     """
     recipe = recipe or PriorRecipe()
-    torch.manual_seed(seed)
-    prior, averaged = ShapePrior(), ShapePrior().requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        prior, averaged = ShapePrior(), ShapePrior().requires_grad_(False)
     optimizer, average = make_optimizer(prior, recipe.optimizer), AveragedWeights(prior, recipe.optimizer.ema)
     averaged.load_state_dict(average.weights)
     started, step, objects = clock(), 0, 0
     for batch in _batches(recipe.batch, seed, threads):
-        share = (clock() - started) / seconds
+        share = recipe.schedule.share(step, clock() - started, seconds)
         if share >= 1:
             break
-        warm = min((step + 1) / recipe.warmup_steps, 1.0)
-        set_rate(optimizer, recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * share)))
+        set_rate(optimizer, recipe.schedule.rate(step, share))
         truth = torch.stack([distance for _, distance in batch])
         guess, hull = prior([views for views, _ in batch])
         loss = _loss(guess, truth, hull, recipe.close_weight)

@@ -1,17 +1,20 @@
 """Training of the shape prior: what it learns from, that it learns, and its command."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from gtr_core.cli.main import CANCELLED, OK, USER_ERROR, main
+from gtr_core.cli import train_prior
+from gtr_core.cli.main import OK, USER_ERROR, main
 from gtr_core.fit import shape_prior as prior_module
 from gtr_core.fit.shape_prior import ShapePrior, load_prior
 from gtr_core.fit.visual_hull import visual_hull
 from gtr_core.progress import Cancelled
 from gtr_core.training import shape_prior as training
+from gtr_core.training.schedule import Schedule
 from gtr_core.training.shape_prior import PriorRecipe, PriorStep, prior_sample, train_shape_prior
 
 SMALL = 24
@@ -48,7 +51,7 @@ def test_the_inside_of_an_object_lies_inside_its_hull(index: int) -> None:
 
 def test_it_learns(small: None) -> None:
     told: list[PriorStep] = []
-    recipe = PriorRecipe(batch=1, warmup_steps=3, learning_rate=2e-3)
+    recipe = PriorRecipe(batch=1, schedule=Schedule(2e-3, steps=40, warmup_steps=3, clock="seconds"))
     train_shape_prior(1.0, recipe=recipe, seed=1, on_step=lambda step, _: told.append(step), clock=steps_clock(40))
     assert [step.step for step in told] == list(range(1, 41))
     ratios = [step.loss / step.hull_loss for step in told]
@@ -79,9 +82,15 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, small: None, capsys: pyt
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_the_command_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(*_arguments: object, **options: object) -> None:
-        raise Cancelled
+def test_the_command_can_be_stopped_and_keeps_what_it_has(tmp_path: Path, small: None) -> None:
+    path, asked = tmp_path / "prior.safetensors", []
 
-    monkeypatch.setattr(training, "train_shape_prior", stopped)
-    assert main(["train-prior", "-o", str(tmp_path / "p")]) == CANCELLED
+    def check() -> None:
+        asked.append(None)
+        if len(asked) == 2:
+            raise Cancelled
+
+    options = argparse.Namespace(output=path, budget_seconds=60.0, threads=1, seed=0)
+    with pytest.raises(Cancelled, match="is written"):
+        train_prior.run(options, check)
+    assert isinstance(load_prior(path), ShapePrior)
