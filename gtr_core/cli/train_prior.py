@@ -30,6 +30,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--budget-seconds", type=float, default=3600, metavar="S", help="that it may take (default: %(default)s)"
     )
+    parser.add_argument(
+        "--from", dest="start", type=Path, metavar="FILE", help="weights to begin with (default: random)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="that make samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: %(default)s)")
     parser.set_defaults(run=run)
@@ -47,7 +50,7 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
     if options.threads < 1:
         raise GtrError(ErrorCode.BAD_INPUT, "--threads must be 1 or more.", "Leave it away for one.")
     # Imported here so that the help, and a wrong option, do not wait for torch.
-    from gtr_core.fit.shape_prior import save_prior
+    from gtr_core.fit.shape_prior import load_prior, save_prior
     from gtr_core.training.shape_prior import train_shape_prior
 
     losses: list[tuple[float, float]] = []
@@ -68,6 +71,9 @@ def run(options: argparse.Namespace, check: Callable[[], None]) -> None:
             save_prior(prior, options.output)
             raise Cancelled(f"Stopped; what was learned so far is written to {options.output}.") from None
 
-    prior = train_shape_prior(options.budget_seconds, seed=options.seed, threads=options.threads, on_step=on_step)
+    start = None if options.start is None else load_prior(options.start)
+    prior = train_shape_prior(
+        options.budget_seconds, seed=options.seed, threads=options.threads, start=start, on_step=on_step
+    )
     save_prior(prior, options.output)
     print(options.output)

@@ -13,7 +13,7 @@ from gtr_core.fit.shape_prior import RESOLUTION, WEIGHTS, ShapePrior, guess_shap
 from gtr_core.fit.visual_hull import visual_hull
 from gtr_core.fit.volume_fit import inside_hull
 from gtr_core.geometry.cameras import Cameras, camera_set, orbit
-from gtr_core.training.shape_prior import prior_sample
+from gtr_core.training.prior_samples import prior_sample
 from gtr_core.views import Views
 
 Shape = Callable[[torch.Tensor], torch.Tensor]

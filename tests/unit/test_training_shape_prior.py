@@ -13,9 +13,10 @@ from gtr_core.fit import shape_prior as prior_module
 from gtr_core.fit.shape_prior import ShapePrior, load_prior
 from gtr_core.fit.visual_hull import visual_hull
 from gtr_core.progress import Cancelled
-from gtr_core.training import shape_prior as training
+from gtr_core.training import prior_samples
+from gtr_core.training.prior_samples import posed, prior_batches, prior_sample
 from gtr_core.training.schedule import Schedule
-from gtr_core.training.shape_prior import PriorRecipe, PriorStep, prior_sample, train_shape_prior
+from gtr_core.training.shape_prior import PriorRecipe, PriorStep, train_shape_prior
 
 SMALL = 24
 
@@ -24,7 +25,7 @@ SMALL = 24
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the grid, for speed."""
     monkeypatch.setattr(prior_module, "RESOLUTION", SMALL)
-    monkeypatch.setattr(training, "RESOLUTION", SMALL)
+    monkeypatch.setattr(prior_samples, "RESOLUTION", SMALL)
 
 
 def steps_clock(steps: int) -> Callable[[], float]:
@@ -47,6 +48,40 @@ def test_the_inside_of_an_object_lies_inside_its_hull(index: int) -> None:
     inside = distance < 0
     assert inside.any()
     assert float((hull[inside] < 0.03).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize("pose", range(8))
+def test_a_posed_object_is_the_same_object(pose: int, small: None) -> None:
+    views, distance = prior_sample(0, 1)
+    turned, turned_distance = posed(views, distance, pose)
+    hull = visual_hull(views, SMALL).values
+    expected = posed(views, hull, pose)[1]
+    # At a few nodes a mirrored outline lies half a pixel elsewhere.
+    difference = visual_hull(turned, SMALL).values.sub(expected).abs()
+    assert difference.mean() < 1e-4
+    assert difference.amax() < 0.01
+    assert (distance < 0).sum() == (turned_distance < 0).sum()
+    assert torch.equal(turned_distance, distance) == (pose == 0)
+    # Colours go with the object: their mean over the views, at its nodes, turns as its distance does.
+    red, turned_red = (ShapePrior()._evidence(one)[0][8] for one in (views, turned))
+    assert turned_red.sub(posed(views, red, pose)[1]).abs().mean() < 1e-3
+
+
+def test_every_object_is_used_as_often_and_its_uses_lie_apart(small: None) -> None:
+    batches = prior_batches(2, seed=0, threads=1)
+    drawn = [next(batches) for _ in range(24)]
+    solid = [int((distance < 0).sum()) for batch in drawn for _, distance in batch]
+    uses = [solid.count(volume) for volume in set(solid)]
+    assert max(uses) <= 4
+    assert sum(uses) / len(uses) > 2
+    assert any(batch[0][1].ne(batch[1][1]).any() for batch in drawn)
+
+
+def test_it_begins_with_what_it_is_given(small: None) -> None:
+    start = train_shape_prior(1.0, recipe=PriorRecipe(batch=1), seed=1, clock=steps_clock(3))
+    gentle = PriorRecipe(batch=1, schedule=Schedule(1e-9, steps=40, warmup_steps=3, clock="seconds"))
+    same = train_shape_prior(1.0, recipe=gentle, seed=2, start=start, clock=steps_clock(2))
+    assert all(torch.allclose(value, start.state_dict()[name], atol=1e-6) for name, value in same.state_dict().items())
 
 
 def test_it_learns(small: None) -> None:
@@ -90,7 +125,7 @@ def test_the_command_can_be_stopped_and_keeps_what_it_has(tmp_path: Path, small:
         if len(asked) == 2:
             raise Cancelled
 
-    options = argparse.Namespace(output=path, budget_seconds=60.0, threads=1, seed=0)
+    options = argparse.Namespace(output=path, budget_seconds=60.0, threads=1, seed=0, start=None)
     with pytest.raises(Cancelled, match="is written"):
         train_prior.run(options, check)
     assert isinstance(load_prior(path), ShapePrior)

@@ -15,7 +15,7 @@ from gtr_core.data.procedural.light import write_light
 from gtr_core.data.procedural.materials import random_material, write_material
 from gtr_core.data.procedural.part import Part, Rows, axis_along, turned
 from gtr_core.data.procedural.random_parts import with_surface
-from gtr_core.data.procedural.recipes import random_cutters, random_families, random_recipe
+from gtr_core.data.procedural.recipes import CUT_SHARE, random_cutters, random_families, random_recipe
 from gtr_core.data.procedural.scenes import Scene, Scenes
 from gtr_core.data.procedural.tracers import choose_tracer
 from gtr_core.data.procedural.wholeness import is_whole
@@ -35,10 +35,12 @@ class ProceduralObjects:
     Args:
         seed: of the family, 0 or more.
         device: where the objects are evaluated.
+        cut_share: how many of the objects without thin parts get something cut out of them, 0 to 1.
     """
 
-    def __init__(self, seed: int, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, seed: int, *, device: torch.device | str = "cpu", cut_share: float = CUT_SHARE) -> None:
         self.seed = seed
+        self._cut_share = cut_share
         self._tracer = choose_tracer(device)
 
     def scene(self, index: int) -> Scene:
@@ -57,17 +59,17 @@ class ProceduralObjects:
         """
         draw = Draw(self.seed, index)
         for _ in range(_ATTEMPTS):
-            table = random_table(draw)
+            table = random_table(draw, self._cut_share)
             if normalize(table):
                 return table
         raise RuntimeError(f"object {index} of seed {self.seed} stayed empty")
 
 
-def random_table(draw: Draw) -> Record:
+def random_table(draw: Draw, cut_share: float = CUT_SHARE) -> Record:
     """A random object in its own size and place, as a (1,) record of ``layout.SCENE``."""
     layout, recipe = random_recipe(draw)
     parts = [with_surface(draw, part, _ROUGH) for part in recipe.build(draw)[:MAX_PARTS]]
-    shell, cutters = random_cutters(draw, parts)
+    shell, cutters = random_cutters(draw, parts, cut_share)
     table = np.zeros(1, dtype=SCENE)
     scene = table[0]
     scene["layout"] = layout

@@ -14,6 +14,8 @@ from gtr_core.data.procedural.recipe import Recipe
 
 MATERIALS = 4
 """Different materials in one object."""
+CUT_SHARE = 0.55
+"""How many of the objects without thin parts get something cut out of them."""
 
 
 def clump(draw: Draw) -> list[Part]:
@@ -60,13 +62,14 @@ def random_families(draw: Draw, recipe: Recipe) -> list[str]:
     return [draw.choice(FAMILIES) for _ in range(MATERIALS)]
 
 
-def random_cutters(draw: Draw, parts: list[Part]) -> tuple[float, list[Part]]:
+def random_cutters(draw: Draw, parts: list[Part], share: float = CUT_SHARE) -> tuple[float, list[Part]]:
     """What is cut out of an object: half thickness of the shell that is left of it (0 = solid), and the cutters.
 
-    Objects with thin parts or walls are left alone, as LRM-Zero found (arXiv:2406.09371).
+    Objects with thin parts or walls are left alone, as LRM-Zero found (arXiv:2406.09371); of the others, this share is
+    not.
     """
     thin = any(part.pipe > 0 or part.cup > 0 or min(part.size[:2]) < 0.07 for part in parts)
-    if thin or not draw.chance(0.55):
+    if thin or not draw.chance(share):
         return 0.0, []
     shell = draw.uniform(0.02, 0.05) if draw.chance(0.5) else 0.0
     cutters = []
