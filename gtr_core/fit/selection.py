@@ -25,6 +25,9 @@ _AROUND = 0.2
 _AROUND_SAMPLES = 9
 _MAX_CONTRAST = 0.4
 _MIN_COMMON_RAYS = 200
+_DOUBTFUL_CONTRAST = 0.24
+_DOUBTFUL_DIFFERENCE = 0.04
+"""Of colours in [0, 1], more than a texture differs by at the wrong pixel of the same spot."""
 _TOLERANCE = 1.02
 """The hull is kept only when the fit's colours disagree by more than this factor of the hull's."""
 CLOSED_NOTE = (
@@ -78,8 +81,9 @@ def prefers_fit(views: Views, hull: SdfGrid, fitted: SdfGrid) -> bool:
 
     A view's own colours would always prefer the hull: projected onto it they reproduce the picture by construction.
     The fit has to agree clearly better than points just before and behind it do, otherwise it has followed chance.
-    With few views there may be no point that two of them see on both surfaces; then this alone decides, and without
-    any witness the smoother fit is taken.
+    With few views there may be no point that two of them see on both surfaces, as on a box seen from its four sides.
+    Then the fit is asked for more: where it has rounded what should be an edge, the views that see the new surface
+    differ. Without any witness the smoother fit is taken.
     """
     rays = MaskRays.of(views, _SCORE_SIZE)
     on_hull, on_fit = (_Verdict.on(surface, rays) for surface in (hull, inside_hull(fitted, hull)))
@@ -87,8 +91,8 @@ def prefers_fit(views: Views, hull: SdfGrid, fitted: SdfGrid) -> bool:
         return False
     common = (on_hull.weight > 0) & (on_fit.weight > 0)
     if int(common.sum()) < _MIN_COMMON_RAYS:
-        return True
-    hull_score, fit_score = (float((told.cost / told.weight)[common].mean()) for told in (on_hull, on_fit))
+        return on_fit.contrast() <= _DOUBTFUL_CONTRAST or on_fit.difference() <= _DOUBTFUL_DIFFERENCE
+    hull_score, fit_score = (told.difference(common) for told in (on_hull, on_fit))
     return fit_score <= _TOLERANCE * hull_score
 
 
@@ -120,3 +124,8 @@ class _Verdict:
         """Disagreement on the surface over that around it: 0 = the colours prove it, 1 = they say nothing."""
         around = float(self.around.sum())
         return float(self.cost.sum()) / around if around > 0 else 0.0
+
+    def difference(self, where: Tensor | None = None) -> float:
+        """Mean colour difference at rays (N,) bool, by default all that have a witness; 0 without any."""
+        chosen = self.weight > 0 if where is None else where
+        return float((self.cost / self.weight)[chosen].mean()) if bool(chosen.any()) else 0.0

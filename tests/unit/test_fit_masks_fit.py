@@ -183,6 +183,27 @@ def test_a_fit_that_no_colour_confirms_loses_although_nothing_compares_it_with_t
     assert not prefers_fit(noisy, hull, ball_distance(64))
 
 
+def test_a_box_stays_a_box_when_its_rounded_edges_look_different_from_two_sides() -> None:
+    """No two of its four sides see the same part of the hull, so nothing else can compare it with the fit."""
+    cameras = camera_set("orthogonal", height=128, width=128)
+    rays = MaskRays.of(Views(torch.ones(4, 128, 128, 4), cameras), 128)
+    distance, hit = trace(box_distance(129), rays)
+    color = pattern(rays.origins + rays.directions * distance[:, None])
+    views = Views(torch.cat([color, hit[:, None].float()], dim=-1).reshape(4, 128, 128, 4), cameras)
+    hull = visual_hull(views, 96)
+    assert prefers_fit(views, hull, box_distance(96))
+    assert not prefers_fit(views, hull, box_distance(96, power=8))
+
+
+def box_distance(resolution: int, power: float | None = None) -> SdfGrid:
+    """About the distance of a box, or of one that is the rounder the lower the power."""
+    axis = torch.linspace(-1, 1, resolution)
+    half = torch.tensor([0.6, 0.7, 0.4])
+    inwards = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).abs() / half
+    radius = inwards.amax(-1) if power is None else inwards.pow(power).sum(-1).pow(1 / power)
+    return SdfGrid((radius - 1) * float(half.min()))
+
+
 def test_whole_way_reports_stages_in_order_and_previews_the_hull(six: Views) -> None:
     stages: list[tuple[str, int, int]] = []
     previews: list[Mesh] = []
