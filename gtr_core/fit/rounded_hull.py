@@ -20,8 +20,8 @@ from gtr_core.fit.sdf_grid import SdfGrid, node_positions, spacing_of
 from gtr_core.views import Views
 
 _RESOLUTION = 96
-_IMAGE_SIZE = 128
-_RADII = 18
+_IMAGE_SIZE = 96
+_RADII = 13
 _SMALLEST_RADIUS = 0.6
 """In nodes."""
 _BLUR = 1.5

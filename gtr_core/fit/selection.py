@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gtr_core.fit import flat_faces
+from gtr_core.fit.likely_shape import likely_shape
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.missed_rays import restore_missed
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
 from gtr_core.fit.sdf_grid import SdfGrid
-from gtr_core.fit.visual_hull import visual_hull
+from gtr_core.fit.visual_hull import finer_hull, visual_hull
 from gtr_core.fit.volume_fit import FitConfig, fit_surface, inside_hull
 from gtr_core.geometry.mesh import Mesh
 from gtr_core.progress import Progress, no_progress
@@ -33,7 +35,7 @@ _TOLERANCE = 1.02
 CLOSED_NOTE = (
     "Masks cannot show cavities: hollows that no outline shows were closed where the colours did not tell otherwise."
 )
-HULL_NOTE = "The pictures agree best with the visual hull of the masks, so flat or hollow sides may bulge."
+HULL_NOTE = "The pictures agree best with the visual hull of the masks, its sides made flat; hollow ones may be filled."
 
 
 def reconstruct_from_masks(
@@ -65,12 +67,17 @@ def reconstruct_from_masks(
     preview = hull.extract()
     if on_preview is not None:
         on_preview(preview)
-    fitted = fit_surface(views, hull, config, seed=seed, progress=progress)
+    ends = flat_faces.ends(views, hull)
+    closed = flat_faces.cut(hull, ends)
+    fitted = fit_surface(views, closed, likely_shape(views, hull), config, seed=seed, progress=progress)
     progress("fuse", 0, 2)
-    keeps_fit = prefers_fit(views, hull, fitted)
+    keeps_fit = prefers_fit(views, closed, fitted)
     progress("fuse", 1, 2)
-    fine = hull if hull.resolution == resolution else visual_hull(views, resolution)
-    result = inside_hull(restore_missed(views, fitted, fine), fine) if keeps_fit else fine
+    fine = flat_faces.cut(finer_hull(views, hull, resolution), ends)
+    if keeps_fit:
+        result = inside_hull(restore_missed(views, fitted, fine), fine)
+    else:
+        result = flat_faces.cut(fine, flat_faces.sides(views, closed))
     progress("fuse", 2, 2)
     return result, (CLOSED_NOTE,) if keeps_fit else (CLOSED_NOTE, HULL_NOTE)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool3d
 
 from gtr_core.fit.masks import outline_distances, sample_images
-from gtr_core.fit.sdf_grid import SdfGrid, dense_grid, refine_grid, spacing_of
+from gtr_core.fit.sdf_grid import SdfGrid, dense_grid, refine_grid
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
@@ -62,18 +62,29 @@ def visual_hull(views: Views, resolution: int = 128, progress: Progress = no_pro
         resolution: nodes along an edge.
         progress: called with stage ``hull``.
     """
-    distance = HullDistance(views)
     progress("hull", 0, 2)
-    coarse = dense_grid(distance, min(_COARSE_RESOLUTION, resolution), device=views.rgba.device)
+    coarse = dense_grid(HullDistance(views), min(_COARSE_RESOLUTION, resolution), device=views.rgba.device)
     progress("hull", 1, 2)
-    if coarse.resolution == resolution:
-        return coarse
-    reach = distance.slope * spacing_of(coarse.resolution) * math.sqrt(3) / 2
-    near = (coarse.values.abs() <= reach).float()
-    active = max_pool3d(near[None, None], 2, stride=1)[0, 0] > 0
-    hull = refine_grid(coarse, distance, resolution, active)
+    hull = finer_hull(views, coarse, resolution)
     progress("hull", 2, 2)
     return hull
+
+
+def finer_hull(views: Views, hull: SdfGrid, resolution: int) -> SdfGrid:
+    """A visual hull at a finer resolution, from what is known of it.
+
+    Args:
+        views: masked views.
+        hull: their visual hull.
+        resolution: nodes along an edge, no fewer than those of the hull.
+    """
+    if resolution == hull.resolution:
+        return hull
+    distance = HullDistance(views)
+    reach = distance.slope * hull.spacing * math.sqrt(3) / 2
+    near = (hull.values.abs() <= reach).float()
+    active = max_pool3d(near[None, None], 2, stride=1)[0, 0] > 0
+    return refine_grid(hull, distance, resolution, active)
 
 
 def _slope(cameras: Cameras) -> float:

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 
 from gtr_core.fit.levels import LevelsOfDetail
-from gtr_core.fit.likely_shape import likely_shape
 from gtr_core.fit.mask_rays import MaskRays
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
 from gtr_core.fit.sdf_grid import SdfGrid
+from gtr_core.fit.stencils import Stencils, bend
 from gtr_core.progress import Progress, no_progress
 from gtr_core.views import Views
 
@@ -94,6 +94,7 @@ class FitConfig:
 def fit_surface(
     views: Views,
     hull: SdfGrid,
+    likely: SdfGrid,
     config: FitConfig | None = None,
     *,
     seed: int = 0,
@@ -103,7 +104,8 @@ def fit_surface(
 
     Args:
         views: masked views.
-        hull: distance of their visual hull.
+        hull: distance of the most that the object can be, their visual hull or less.
+        likely: distance of the shape that it is without further evidence, to be cut by the hull.
         config: weights and stages.
         seed: of the random choice of rays.
         progress: called once per step as stage ``fit``.
@@ -114,7 +116,6 @@ def fit_surface(
     config = config or FitConfig()
     generator = torch.Generator(device=hull.values.device).manual_seed(seed)
     total = sum(stage.steps for stage in config.stages)
-    likely = likely_shape(views, hull)
     carved, done = likely, 0
     for stage in config.stages:
         fit = _StageFit(views, hull, likely, carved, config, stage, generator)
@@ -149,7 +150,8 @@ class _StageFit:
         self.base = self.start.resampled(size).values
         self.expected = self.likely.resampled(size).values
         self.levels = LevelsOfDetail(size, self.base.device)
-        self.optimizer = torch.optim.Adam(self.levels.grids, lr=self.config.learning_rate, betas=(0.9, 0.95), eps=1e-12)
+        rate = self.config.learning_rate
+        self.optimizer = torch.optim.Adam(self.levels.grids, lr=rate, betas=(0.9, 0.95), eps=1e-12, fused=True)
         self.rays = MaskRays.of(self.views, self.stage.image_size)
 
     def _distance(self) -> Tensor:
@@ -166,7 +168,7 @@ class _StageFit:
         if number % config.retrace == 0:
             with torch.no_grad():
                 self.witnesses = Witnesses.of(inside_hull(carved, self.hull), self.rays)
-                self.stencils = _stencils(carved)
+                self.stencils = Stencils.near(carved, self.expected)
         slower = 1 - (1 - config.final_rate) * number / self.stage.steps
         self.optimizer.param_groups[0]["lr"] = config.learning_rate * slower
         loss = self._ray_loss(carved) + self._shape_loss(carved)
@@ -201,26 +203,10 @@ class _StageFit:
 
     def _shape_loss(self, carved: SdfGrid) -> Tensor:
         config, spacing = self.config, carved.spacing
-        values = carved.values.flatten()[self.stencils]
-        gradient = (values[:, 1:4] - values[:, 4:]) / (2 * spacing)
-        change = values - self.expected.flatten()[self.stencils]
-        bend = (change[:, 1:].sum(1) - 6 * change[:, 0]) / spacing
-        none = torch.zeros_like(bend)
-        eikonal = (gradient.norm(dim=-1) - 1).square().mean()
-        bending = smooth_l1_loss(bend, none, beta=config.edge)
-        unlikely = smooth_l1_loss(change[:, 0], none, beta=config.slack)
+        centre, ahead, behind = self.stencils.of(carved.values)
+        gradient = (ahead - behind) / (2 * spacing)
+        eikonal = (gradient.square().sum(0).clamp(min=1e-12).sqrt() - 1).square().mean()
+        bending = smooth_l1_loss(bend(centre, ahead, behind) / spacing, self.stencils.bend / spacing, beta=config.edge)
+        unlikely = smooth_l1_loss(centre, self.stencils.expected, beta=config.slack)
         loss: Tensor = config.eikonal * eikonal + config.bending * bending + config.likelihood * unlikely
         return loss
-
-
-def _stencils(surface: SdfGrid) -> Tensor:
-    """Flat indices (N, 7) of every node near the surface, and of the next and previous nodes along the three axes.
-
-    When nothing is inside, because the blur has swallowed all of a thin object, the nodes closest to it are taken.
-    """
-    level = surface.values.amin().clamp(min=0)
-    inner = torch.zeros_like(surface.values, dtype=torch.bool)
-    inner[1:-1, 1:-1, 1:-1] = True
-    nodes = (inner & ((surface.values - level).abs() < 2 * surface.spacing)).flatten().nonzero()
-    steps = torch.tensor([surface.resolution**2, surface.resolution, 1], device=nodes.device)
-    return nodes + torch.cat([torch.zeros_like(steps[:1]), steps, -steps])

@@ -5,6 +5,7 @@ import torch
 
 from gtr_core.errors import ErrorCode, GtrError
 from gtr_core.fit.gaussian_blur import gaussian_blur
+from gtr_core.fit.likely_shape import likely_shape
 from gtr_core.fit.mask_rays import MaskRays, trace
 from gtr_core.fit.missed_rays import restore_missed
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
@@ -102,7 +103,7 @@ def test_colours_agree_on_the_true_surface_and_only_there(six: Views) -> None:
 
 def test_fit_of_a_textured_ball_is_far_better_than_its_hull(six: Views) -> None:
     hull = visual_hull(six, 64)
-    result = inside_hull(fit_surface(six, hull, QUICK, seed=1), hull)
+    result = inside_hull(fit_surface(six, hull, likely_shape(six, hull), QUICK, seed=1), hull)
     assert bool((result.values >= hull.values).all())
     assert surface_error(result) < 0.5 * surface_error(hull)
     assert surface_error(result) < 0.012
@@ -115,7 +116,7 @@ def test_fit_keeps_every_ray_of_the_masks() -> None:
     mask[:, 10:64, 63:65] = 1
     views = Views(torch.cat([views.rgba[..., :3], mask[..., None]], dim=-1), views.cameras)
     hull = visual_hull(views, 128)
-    result = inside_hull(restore_missed(views, fit_surface(views, hull, QUICK), hull), hull)
+    result = inside_hull(restore_missed(views, fit_surface(views, hull, likely_shape(views, hull), QUICK), hull), hull)
     rays = MaskRays.of(views, 128)
     assert float(trace(hull, rays)[1].float().mean()) > 0.995
     assert float(trace(result, rays)[1].float().mean()) > 0.995
@@ -126,7 +127,7 @@ def test_fit_keeps_every_ray_of_the_masks() -> None:
 def test_a_fitted_ball_is_not_pitted(six: Views) -> None:
     """Steps driven by the chance of the chosen rays scatter the normals unless they become small in the end."""
     hull = visual_hull(six, 64)
-    result = inside_hull(fit_surface(six, hull, QUICK, seed=1), hull)
+    result = inside_hull(fit_surface(six, hull, likely_shape(six, hull), QUICK, seed=1), hull)
     rays = MaskRays.of(six, 64)
     distance, hit = trace(result, rays)
     points = (rays.origins + rays.directions * distance[:, None])[hit]
@@ -161,7 +162,8 @@ def test_an_object_thinner_than_every_pixel_of_the_fit_is_kept() -> None:
 def test_the_same_seed_gives_the_same_surface(six: Views) -> None:
     hull = visual_hull(six, 32)
     config = FitConfig(stages=(FitStage(32, 6, 64, 0.05),))
-    first, again, other = (fit_surface(six, hull, config, seed=seed).values for seed in (3, 3, 4))
+    likely = likely_shape(six, hull)
+    first, again, other = (fit_surface(six, hull, likely, config, seed=seed).values for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
