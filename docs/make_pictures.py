@@ -1,4 +1,4 @@
-"""Make the pictures of the README: ``python docs/make_pictures.py`` (needs Debian's blender and xvfb for the panel).
+"""Make the pictures of the README: ``python -m docs.make_pictures`` (needs Debian's blender and xvfb for the panel).
 
 Writes ``docs/pictures/demo.png`` (from demo.py), ``stages.png`` (preset ``fit`` on the demo's tea tin), ``panel.png``
 and ``models.png`` (a real Blender window).

@@ -21,7 +21,7 @@ from gtr_core.views import Views
 
 _RESOLUTION = 96
 _IMAGE_SIZE = 96
-_RADII = 13
+_RADII = 18
 _SMALLEST_RADIUS = 0.6
 """In nodes."""
 _BLUR = 1.5
