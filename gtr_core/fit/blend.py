@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
 from gtr_core.fit.depth_maps import PixelSquare, facing_normals, jumps
+from gtr_core.fit.seen_colors import SeenColors
 from gtr_core.geometry.cameras import Cameras
 from gtr_core.geometry.depth import backproject
 
@@ -21,7 +20,6 @@ _FEATHER_PIXELS = 3
 _FEATHER_FLOOR = 1e-3
 """What is left of a weight at the outline itself: enough to count where nothing better is seen."""
 _CHUNK = 1 << 15
-_NEAREST = 4
 _REFERENCES = 200_000
 """Seen surface points among which the nearest colour of an unseen point is looked for."""
 
@@ -67,7 +65,7 @@ class ProjectionBlend:
         unseen = (weight == 0).nonzero().squeeze(-1)
         if len(unseen) == 0:
             return colors
-        return colors.index_copy(0, unseen, self._nearest_color(points[unseen]))
+        return colors.index_copy(0, unseen, self._references.near(points[unseen]))
 
     def seen_color(self, points: Tensor, normals: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """sRGB (N, 3) and the total weight (N,) of the views that see each point; both 0 where none does."""
@@ -121,21 +119,11 @@ class ProjectionBlend:
         return feather
 
     @cached_property
-    def _references(self) -> tuple[cKDTree, Tensor]:
-        """Search tree of seen surface points, and their colours (K, 3)."""
+    def _references(self) -> SeenColors:
         good = (self.depth > 0) & (self.rgba[..., 3] > 127) & (self._feather > 0.5)
         if not bool(good.any()):
             good = (self.depth > 0) & (self.rgba[..., 3] > 0)
         index = good.flatten().nonzero().squeeze(-1)
         index = index[:: max(1, len(index) // _REFERENCES)]
         points = backproject(self.cameras, self.depth).reshape(-1, 3)[index]
-        colors = self.rgba[..., :3].reshape(-1, 3)[index].float() / 255
-        return cKDTree(points.cpu().numpy()), colors
-
-    def _nearest_color(self, points: Tensor) -> Tensor:
-        tree, colors = self._references
-        count = min(_NEAREST, len(colors))
-        distance, index = tree.query(points.cpu().numpy(), k=np.arange(1, count + 1))
-        weight = torch.from_numpy(1 / np.maximum(distance, 1e-6) ** 2).to(colors)
-        found = colors[torch.from_numpy(index).to(colors.device)]
-        return (found * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
+        return SeenColors(points, self.rgba[..., :3].reshape(-1, 3)[index].float() / 255)

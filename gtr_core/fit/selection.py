@@ -94,11 +94,13 @@ def prefers_fit(views: Views, hull: SdfGrid, fitted: SdfGrid) -> bool:
     """
     rays = MaskRays.of(views, _SCORE_SIZE)
     on_hull, on_fit = (_Verdict.on(surface, rays) for surface in (hull, inside_hull(fitted, hull)))
-    if on_fit.contrast() > _MAX_CONTRAST:
-        return False
     common = (on_hull.weight > 0) & (on_fit.weight > 0)
-    if int(common.sum()) < _MIN_COMMON_RAYS:
-        return on_fit.contrast() <= _DOUBTFUL_CONTRAST or on_fit.difference() <= _DOUBTFUL_DIFFERENCE
+    witnessed = int(common.sum()) >= _MIN_COMMON_RAYS
+    limit = _MAX_CONTRAST if witnessed else _DOUBTFUL_CONTRAST
+    if on_fit.contrast() > limit and on_fit.difference() > _DOUBTFUL_DIFFERENCE:
+        return False
+    if not witnessed:
+        return True
     hull_score, fit_score = (told.difference(common) for told in (on_hull, on_fit))
     return fit_score <= _TOLERANCE * hull_score
 
