@@ -24,6 +24,10 @@ _SPREAD = 0.1
 """Mean square by which viewing directions have to differ for their plane to be known."""
 _EDGE_ON = 0.1
 """Sine of the angle at which a face is still seen edge-on."""
+_FLATNESS = 0.03
+"""How far the rays that end at a flat side may end below it, world units."""
+_STRAIGHT = 0.7
+"""Share of an object's height over which rays end at a side that is flat."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,19 @@ def ends(views: Views, hull: SdfGrid) -> tuple[Face, ...]:
 def sides(views: Views, hull: SdfGrid) -> tuple[Face, ...]:
     """Faces that one view looks straight at and another sees edge-on.
 
-    They are those of a box that stands square to the views; a round object would lose a part of its belly.
+    They are those of a box that stands square to the views. Its outlines are straight there: a side where they are
+    not is left as it is, so that a round object keeps its belly.
 
     Args:
         views: masked views.
         hull: distance of their visual hull.
+
+    Returns:
+        Up to one face for each view; none where the views do not stand around an axis.
     """
-    directions = views.cameras.c2w[:, :3, 2]
+    axis, directions = _axis(views.cameras), views.cameras.c2w[:, :3, 2]
     across = ((directions @ directions.T).abs() < _EDGE_ON).any(1)
-    return _deepest_cuts(views, hull, -directions[across])
+    return () if axis is None else _deepest_cuts(views, hull, -directions[across], straight_along=axis)
 
 
 def cut(grid: SdfGrid, faces: tuple[Face, ...]) -> SdfGrid:
@@ -88,16 +96,28 @@ def _axis(cameras: Cameras) -> Tensor | None:
     return axes[:, 0] if level and float(spread[1]) > _SPREAD else None
 
 
-def _deepest_cuts(views: Views, hull: SdfGrid, normals: Tensor) -> tuple[Face, ...]:
+def _deepest_cuts(
+    views: Views, hull: SdfGrid, normals: Tensor, *, straight_along: Tensor | None = None
+) -> tuple[Face, ...]:
     """One face after the other, each as deep as the rays allow after those before it."""
     rays = MaskRays.of(views, _IMAGE_SIZE)
-    first, last = _chords(hull, rays)
+    chords = _Chords.of(hull, rays)
     faces: list[Face] = []
-    for normal in normals if len(first) else ():
-        face = Face(normal, float(torch.minimum(first @ normal, last @ normal).max()) + _half_a_pixel(rays.cameras))
-        first, last = _shortened(first, last, face), _shortened(last, first, face)
+    for normal in normals if len(chords.first) else ():
+        lowest = chords.lowest(normal)
+        height = lowest @ normal
+        if straight_along is not None:
+            place = lowest @ straight_along
+            if _length(place[height > height.max() - _FLATNESS]) < _STRAIGHT * _length(place):
+                continue
+        face = Face(normal, float(height.max()) + _half_a_pixel(rays.cameras))
+        chords = chords.behind(face)
         faces.append(face)
     return tuple(faces)
+
+
+def _length(places: Tensor) -> float:
+    return float(places.max() - places.min())
 
 
 def _half_a_pixel(cameras: Cameras) -> float:
@@ -105,14 +125,29 @@ def _half_a_pixel(cameras: Cameras) -> float:
     return float((cameras.positions.norm(dim=-1) / cameras.intrinsics[:, :2].amax(-1)).mean()) / 2
 
 
-def _chords(hull: SdfGrid, rays: MaskRays) -> tuple[Tensor, Tensor]:
-    """Where each ray enters the hull, and where it finally leaves it: two (N, 3)."""
-    ahead, hit = trace(hull, rays)
-    beyond = rays.origins + rays.directions * (rays.origins.norm(dim=-1, keepdim=True) + RAY_REACH)
-    back, hit_back = trace(hull, replace(rays, origins=beyond, directions=-rays.directions))
-    first, last = rays.origins + rays.directions * ahead[:, None], beyond - rays.directions * back[:, None]
-    met = hit & hit_back
-    return first[met], last[met]
+@dataclass(frozen=True)
+class _Chords:
+    """Where rays enter the hull, and where they finally leave it: two (N, 3)."""
+
+    first: Tensor
+    last: Tensor
+
+    @classmethod
+    def of(cls, hull: SdfGrid, rays: MaskRays) -> _Chords:
+        ahead, hit = trace(hull, rays)
+        beyond = rays.origins + rays.directions * (rays.origins.norm(dim=-1, keepdim=True) + RAY_REACH)
+        back, hit_back = trace(hull, replace(rays, origins=beyond, directions=-rays.directions))
+        first, last = rays.origins + rays.directions * ahead[:, None], beyond - rays.directions * back[:, None]
+        met = hit & hit_back
+        return cls(first[met], last[met])
+
+    def lowest(self, normal: Tensor) -> Tensor:
+        """The end (N, 3) of each that lies least far along a direction."""
+        return torch.where((self.first @ normal < self.last @ normal)[:, None], self.first, self.last)
+
+    def behind(self, face: Face) -> _Chords:
+        """What the face leaves of them."""
+        return _Chords(_shortened(self.first, self.last, face), _shortened(self.last, self.first, face))
 
 
 def _shortened(end: Tensor, other: Tensor, face: Face) -> Tensor:

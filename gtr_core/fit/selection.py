@@ -35,7 +35,9 @@ _TOLERANCE = 1.02
 CLOSED_NOTE = (
     "Masks cannot show cavities: hollows that no outline shows were closed where the colours did not tell otherwise."
 )
-HULL_NOTE = "The pictures agree best with the visual hull of the masks, its sides made flat; hollow ones may be filled."
+HULL_NOTE = (
+    "The pictures agree best with the visual hull of the masks, straight sides made flat; hollow ones may be filled."
+)
 
 
 def reconstruct_from_masks(

@@ -84,6 +84,11 @@ def test_a_box_that_stands_square_to_four_views_becomes_that_box() -> None:
     assert share_of_hits(box, views) > share_of_hits(hull, views) - 0.005
 
 
+def test_a_round_object_keeps_its_belly() -> None:
+    views = ball_views(camera_set("orthogonal", height=128, width=128))
+    assert flat_faces.sides(views, visual_hull(views, 96)) == ()
+
+
 def test_views_that_no_other_sees_edge_on_have_no_sides() -> None:
     views = box_views(camera_set("zero123plus", height=64, width=64))
     assert flat_faces.sides(views, visual_hull(views, 48)) == ()

@@ -10,7 +10,7 @@ from gtr_core.fit.mask_rays import MaskRays, trace
 from gtr_core.fit.missed_rays import restore_missed
 from gtr_core.fit.photo_consistency import Witnesses, disagreement
 from gtr_core.fit.sdf_grid import SdfGrid
-from gtr_core.fit.selection import CLOSED_NOTE, prefers_fit, reconstruct_from_masks
+from gtr_core.fit.selection import CLOSED_NOTE, HULL_NOTE, prefers_fit, reconstruct_from_masks
 from gtr_core.fit.visual_hull import visual_hull
 from gtr_core.fit.volume_fit import FitConfig, FitStage, fit_surface, inside_hull
 from gtr_core.geometry.cameras import Cameras, camera_set
@@ -187,14 +187,34 @@ def test_a_fit_that_no_colour_confirms_loses_although_nothing_compares_it_with_t
 
 def test_a_box_stays_a_box_when_its_rounded_edges_look_different_from_two_sides() -> None:
     """No two of its four sides see the same part of the hull, so nothing else can compare it with the fit."""
-    cameras = camera_set("orthogonal", height=128, width=128)
-    rays = MaskRays.of(Views(torch.ones(4, 128, 128, 4), cameras), 128)
-    distance, hit = trace(box_distance(129), rays)
-    color = pattern(rays.origins + rays.directions * distance[:, None])
-    views = Views(torch.cat([color, hit[:, None].float()], dim=-1).reshape(4, 128, 128, 4), cameras)
+    views = box_views(1.0)
     hull = visual_hull(views, 96)
     assert prefers_fit(views, hull, box_distance(96))
     assert not prefers_fit(views, hull, box_distance(96, power=8))
+
+
+def test_a_dark_object_is_not_doubted_because_its_colours_hardly_differ() -> None:
+    """The same as above in the colours of something black: whatever is compared differs by next to nothing."""
+    views = box_views(0.05)
+    assert prefers_fit(views, visual_hull(views, 96), box_distance(96, power=8))
+
+
+def test_the_whole_way_from_four_sides_of_a_box_gives_that_box() -> None:
+    """No roof on top, no bulging sides: the fit is refused, and the hull is cut flat where it ends."""
+    grid, notes = reconstruct_from_masks(box_views(1.0), resolution=96, config=QUICK)
+    vertices = grid.extract().vertices
+    assert HULL_NOTE in notes
+    assert vertices.amax(0).tolist() == pytest.approx([0.6, 0.7, 0.4], abs=0.02)
+    assert vertices.amin(0).tolist() == pytest.approx([-0.6, -0.7, -0.4], abs=0.02)
+
+
+def box_views(brightness: float) -> Views:
+    """The four sides of a textured box."""
+    cameras = camera_set("orthogonal", height=128, width=128)
+    rays = MaskRays.of(Views(torch.ones(4, 128, 128, 4), cameras), 128)
+    distance, hit = trace(box_distance(129), rays)
+    color = brightness * pattern(rays.origins + rays.directions * distance[:, None])
+    return Views(torch.cat([color, hit[:, None].float()], dim=-1).reshape(4, 128, 128, 4), cameras)
 
 
 def box_distance(resolution: int, power: float | None = None) -> SdfGrid:
